@@ -118,6 +118,9 @@ int run_program(int argc, const char* const* argv) {
     return parse_and_run(argc, argv);
   } catch (const ClosedPipe&) {
     return 0;
+  } catch (const UsageError& error) {
+    report(error.message(), error.hint());
+    return kWrongUsage;
   } catch (const base::Error& error) {
     if (error.code() == base::ErrorCode::cancelled) return kInterruptedStatus;
     report(error.message(), error.hint());

@@ -3,6 +3,7 @@
 
 #include <functional>
 
+#include "base/error.h"
 #include "cli/environment.h"
 
 namespace CLI {
@@ -10,6 +11,13 @@ class App;
 }
 
 namespace minke::cli {
+
+/// The command line asks for what cannot be: the exit status is 2, not 1.
+class UsageError : public base::Error {
+ public:
+  UsageError(std::string message, std::string hint)
+      : base::Error(base::ErrorCode::invalid_argument, std::move(message), std::move(hint)) {}
+};
 
 /// What one start of the program shares with its commands.
 struct Session {

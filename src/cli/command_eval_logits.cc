@@ -12,8 +12,10 @@
 
 #include "base/cat.h"
 #include "base/error.h"
+#include "cli/command.h"
 #include "cli/command_eval.h"
 #include "cli/id_list.h"
+#include "cli/interrupt.h"
 #include "cli/model_source.h"
 #include "cli/options.h"
 #include "cli/output.h"
@@ -79,7 +81,7 @@ std::vector<text::TokenId> read_ids(const std::string& argument) {
   std::vector<text::TokenId> ids = argument.starts_with('@')
                                        ? parse_ids(read_text_file(argument.substr(1)), argument.substr(1))
                                        : parse_ids(argument, "--ids");
-  if (ids.empty()) throw base::Error(base::ErrorCode::invalid_argument, "--ids: there are none");
+  if (ids.empty()) throw UsageError("--ids: there are none", "give token ids: --ids 1,2,3");
   return ids;
 }
 
@@ -94,14 +96,16 @@ int eval_logits(const Session& session, const LogitsFlags& flags) {
   engine::Engine engine(*checkpoint, options);
   loading.clear();
   for (const std::string& warning : engine.info().warnings) warn(warning);
+  const InterruptScope interrupt;
   ResultFile file(flags.output);
   Progress progress("logits", session.environment.stderr_terminal);
   engine.logits(ids, flags.chunk, [&](std::size_t row, std::span<const float> logits) {
     file.out().write_bytes(std::as_bytes(logits));
     progress.update(row + 1, ids.size());
-    return true;
+    return !interrupt.requested();
   });
   progress.clear();
+  if (interrupt.requested()) return kInterruptedStatus;
   file.finish();
   note(base::cat("minke: ", ids.size(), " positions of ", engine.vocab_size(), " logits, ",
                  kernels::to_string(engine.info().numerics), ", ", engine.info().kernels, "\n"));

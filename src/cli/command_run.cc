@@ -184,8 +184,7 @@ int answer_once(const Session& session, const RunFlags& flags, const std::string
 
 int chat(const Session& session, const RunFlags& flags) {
   if (flags.raw || flags.json) {
-    throw base::Error(base::ErrorCode::invalid_argument, "--raw and --json need a prompt",
-                      "give one with -p TEXT, -f FILE or through a pipe");
+    throw UsageError("--raw and --json need a prompt", "give one with -p TEXT, -f FILE or through a pipe");
   }
   const auto model = load(session, flags, open_model(session, flags));
   ChatOptions options;

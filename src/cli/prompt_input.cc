@@ -3,7 +3,7 @@
 #include <poll.h>
 #include <unistd.h>
 
-#include "base/error.h"
+#include "cli/command.h"
 #include "cli/output.h"
 #include "cli/text_file.h"
 
@@ -45,8 +45,8 @@ std::optional<std::string> read_prompt(const PromptFlags& flags, const Environme
   }
   if (flags.positional || flags.text || flags.file || !prompt.empty()) return prompt;
   if (environment.stdin_terminal) return std::nullopt;
-  throw base::Error(base::ErrorCode::invalid_argument, "there is no prompt, and standard input is empty",
-                    "give one as PROMPT, with -p TEXT or -f FILE, or start in a terminal to chat");
+  throw UsageError("there is no prompt, and standard input is empty",
+                   "give one as PROMPT, with -p TEXT or -f FILE, or start in a terminal to chat");
 }
 
 }  // namespace minke::cli

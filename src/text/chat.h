@@ -115,10 +115,10 @@ class ChatEncoding {
   /// Spellings that are control in this encoding even where the file marks them special: false.
   virtual std::span<const std::string_view> control_tokens() const = 0;
   /// "<think>" / "</think>", or empty when the family does not think.
-  virtual std::string_view think_begin() const = 0;
-  virtual std::string_view think_end() const = 0;
+  virtual std::string_view think_begin() const { return {}; }
+  virtual std::string_view think_end() const { return {}; }
   /// The family's advice, said and not forced: R1 and its distills want no system prompt.
-  virtual std::string_view advice() const = 0;
+  virtual std::string_view advice() const { return {}; }
 
   /// Declares control_tokens() to the tokenizer. Call once after loading both.
   void mark_control(Tokenizer& tokenizer) const;

@@ -86,7 +86,6 @@ class ChatMlEncoding final : public ChatEncoding {
   }
   std::string_view think_begin() const override { return family_.thinks ? kThinkBegin : std::string_view(); }
   std::string_view think_end() const override { return family_.thinks ? kThinkEnd : std::string_view(); }
-  std::string_view advice() const override { return {}; }
 
  private:
   static PromptBuilder& turn(PromptBuilder& out, Role role) {

@@ -167,7 +167,6 @@ class V31Encoding final : public ChatEncoding {
   std::span<const std::string_view> control_tokens() const override { return kControlTokens; }
   std::string_view think_begin() const override { return kThinkBegin; }
   std::string_view think_end() const override { return kThinkEnd; }
-  std::string_view advice() const override { return {}; }
 
  private:
   // Up to the first "</think>", where R1 drops up to the last.
@@ -204,9 +203,6 @@ class PlainTextEncoding final : public ChatEncoding {
 
   std::span<const std::string_view> end_tokens() const override { return kEndTokens; }
   std::span<const std::string_view> control_tokens() const override { return kControlTokens; }
-  std::string_view think_begin() const override { return {}; }
-  std::string_view think_end() const override { return {}; }
-  std::string_view advice() const override { return {}; }
 };
 
 }  // namespace

@@ -61,7 +61,6 @@ class GlmEncoding final : public ChatEncoding {
   std::span<const std::string_view> control_tokens() const override { return kControlTokens; }
   std::string_view think_begin() const override { return kThinkBegin; }
   std::string_view think_end() const override { return kThinkEnd; }
-  std::string_view advice() const override { return {}; }
 
  private:
   // 4.5 sets every part on a line of its own, 4.7 none.

@@ -45,9 +45,6 @@ class Llama3Encoding final : public ChatEncoding {
 
   std::span<const std::string_view> end_tokens() const override { return kEndTokens; }
   std::span<const std::string_view> control_tokens() const override { return kControlTokens; }
-  std::string_view think_begin() const override { return {}; }
-  std::string_view think_end() const override { return {}; }
-  std::string_view advice() const override { return {}; }
 
  private:
   static PromptBuilder& header(PromptBuilder& out, Role role) {

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "base/thread_pool.h"
+#include "support/temp_folder.h"
 
 namespace minke::base {
 namespace {
@@ -15,24 +16,15 @@ namespace {
 /// A file system root with just the files that matter.
 class CpuCountTest : public testing::Test {
  protected:
-  void SetUp() override {
-    std::string pattern = (std::filesystem::temp_directory_path() / "minke-cpu-XXXXXX").string();
-    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
-    root_ = pattern;
-  }
-  void TearDown() override { std::filesystem::remove_all(root_); }
-
-  void write(const std::string& path, const std::string& content) const {
-    std::filesystem::create_directories(std::filesystem::path(root_ + path).parent_path());
-    std::ofstream(root_ + path) << content << "\n";
-  }
+  void write(const std::string& path, const std::string& content) const { folder_.write(path, content + "\n"); }
   void hyperthreads(int cores) const {  // cpu i and cpu i + cores share a core
     for (int cpu = 0; cpu < 2 * cores; ++cpu)
       write("/sys/devices/system/cpu/cpu" + std::to_string(cpu) + "/topology/core_cpus_list",
             std::to_string(cpu % cores) + "," + std::to_string(cpu % cores + cores));
   }
 
-  std::string root_;
+  test::TempFolder folder_;
+  std::string root_ = folder_.path();
 };
 
 TEST_F(CpuCountTest, HyperthreadsShareACore) {

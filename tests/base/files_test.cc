@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/quote.h"
 #include "base/read_file.h"
+#include "support/temp_folder.h"
 
 namespace minke::base {
 namespace {
@@ -24,11 +25,9 @@ TEST(Quote, ShowsPlainTextAndEscapesTheRest) {
 }
 
 TEST(ReadFile, WholeFilesWithinTheLimit) {
-  std::string pattern = (std::filesystem::temp_directory_path() / "minke-read-XXXXXX").string();
-  ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
-  const std::string path = pattern + "/file", pipe = pattern + "/pipe";
+  const test::TempFolder folder;
   const std::string content("a\0b\n", 4);
-  std::ofstream(path, std::ios::binary) << content;
+  const std::string path = folder.write("file", content), pipe = folder.file("pipe");
   EXPECT_EQ(read_file(path, 4), content);
   const auto code_of = [](const std::string& p, std::uint64_t limit) {
     try {
@@ -39,11 +38,10 @@ TEST(ReadFile, WholeFilesWithinTheLimit) {
     return ErrorCode::cancelled;
   };
   EXPECT_EQ(code_of(path, 3), ErrorCode::format);
-  EXPECT_EQ(code_of(pattern + "/none", 3), ErrorCode::not_found);
-  EXPECT_EQ(code_of(pattern, 3), ErrorCode::io);
+  EXPECT_EQ(code_of(folder.file("none"), 3), ErrorCode::not_found);
+  EXPECT_EQ(code_of(folder.path(), 3), ErrorCode::io);
   ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
   EXPECT_EQ(code_of(pipe, 3), ErrorCode::io);
-  std::filesystem::remove_all(pattern);
 }
 
 }  // namespace

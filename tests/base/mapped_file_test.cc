@@ -14,24 +14,14 @@
 #include <vector>
 
 #include "base/error.h"
+#include "support/temp_folder.h"
 
 namespace minke::base {
 namespace {
 
 class MappedFileTest : public testing::Test {
  protected:
-  void SetUp() override {
-    std::string pattern = (std::filesystem::temp_directory_path() / "minke-map-XXXXXX").string();
-    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
-    folder_ = pattern;
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
-
-  std::string write(const std::string& name, const std::string& content) const {
-    const std::string path = folder_ + "/" + name;
-    std::ofstream(path, std::ios::binary) << content;
-    return path;
-  }
+  std::string write(const std::string& name, const std::string& content) const { return folder_.write(name, content); }
 
   static ErrorCode code_of(const std::string& path) {
     try {
@@ -52,7 +42,7 @@ class MappedFileTest : public testing::Test {
 
   static std::size_t page() { return static_cast<std::size_t>(::sysconf(_SC_PAGESIZE)); }
 
-  std::string folder_;
+  test::TempFolder folder_;
 };
 
 TEST_F(MappedFileTest, HoldsTheBytes) {
@@ -68,10 +58,10 @@ TEST_F(MappedFileTest, HoldsTheBytes) {
 }
 
 TEST_F(MappedFileTest, RefusesWhatIsNoFile) {
-  EXPECT_EQ(code_of(folder_ + "/missing"), ErrorCode::not_found);
-  EXPECT_EQ(code_of(folder_), ErrorCode::io);
+  EXPECT_EQ(code_of(folder_.file("missing")), ErrorCode::not_found);
+  EXPECT_EQ(code_of(folder_.path()), ErrorCode::io);
   EXPECT_EQ(code_of(write("empty", "")), ErrorCode::io);
-  const std::string pipe = folder_ + "/pipe";
+  const std::string pipe = folder_.file("pipe");
   ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
   EXPECT_EQ(code_of(pipe), ErrorCode::io);
 }

@@ -1,4 +1,5 @@
 #include "cli/history.h"
+#include "support/temp_folder.h"
 
 #include <sys/stat.h>
 
@@ -13,13 +14,8 @@ namespace {
 
 class HistoryFile : public testing::Test {
  protected:
-  HistoryFile() {
-    std::string name = (std::filesystem::temp_directory_path() / "minke_history_XXXXXX").string();
-    folder_ = ::mkdtemp(name.data());
-    path_ = folder_ + "/state/history";
-  }
-  ~HistoryFile() override { std::filesystem::remove_all(folder_); }
-  std::string folder_, path_;
+  test::TempFolder folder_;
+  std::string path_ = folder_.file("state/history");
 };
 
 using Entries = std::vector<std::string>;
@@ -69,8 +65,8 @@ TEST_F(HistoryFile, StrangeBytesAreRepaired) {
 }
 
 TEST_F(HistoryFile, WithoutAFileItStaysInMemoryAndSaysWhy) {
-  std::ofstream(folder_ + "/file") << "x";
-  History history(folder_ + "/file/history", 10);
+  std::ofstream(folder_.file("file")) << "x";
+  History history(folder_.file("file/history"), 10);
   EXPECT_NE(history.problem(), "");
   EXPECT_TRUE(history.add("kept"));
   EXPECT_EQ(history.entries(), (Entries{"kept"}));

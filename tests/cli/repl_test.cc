@@ -12,6 +12,7 @@
 #include "cli/interrupt.h"
 #include "cli/repl_command.h"
 #include "cli/repl_file.h"
+#include "support/temp_folder.h"
 
 namespace minke::cli {
 namespace {
@@ -93,21 +94,6 @@ Shown run(FakeBackend& backend, std::vector<LineInput::Result> lines, const Repl
 }
 
 bool has(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
-
-class Folder {
- public:
-  Folder() {
-    std::string name = (std::filesystem::temp_directory_path() / "minke_repl_XXXXXX").string();
-    path_ = ::mkdtemp(name.data());
-  }
-  ~Folder() { std::filesystem::remove_all(path_); }
-  Folder(const Folder&) = delete;
-  Folder& operator=(const Folder&) = delete;
-  std::string file(const std::string& name) const { return path_ + "/" + name; }
-
- private:
-  std::string path_;
-};
 
 std::string read_file(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
@@ -320,7 +306,7 @@ TEST(Repl, Think) {
 }
 
 TEST(Repl, SaveAndLoadGiveTheSameConversation) {
-  const Folder folder;
+  const test::TempFolder folder;
   const std::string path = folder.file("chat.json");
   FakeBackend backend;
   run(backend, {line("/system Sé breve."), line("你好 \"<think>\"\\n"), line("/save " + path)});
@@ -337,7 +323,7 @@ TEST(Repl, SaveAndLoadGiveTheSameConversation) {
 }
 
 TEST(Repl, SaveNeverReplacesAnotherKindOfFile) {
-  const Folder folder;
+  const test::TempFolder folder;
   const std::string path = folder.file("notes.txt");
   std::ofstream(path) << "precious";
   FakeBackend backend;
@@ -350,7 +336,7 @@ TEST(Repl, SaveNeverReplacesAnotherKindOfFile) {
 }
 
 TEST(Repl, LoadChecksAndKeepsTheOldConversationOnError) {
-  const Folder folder;
+  const test::TempFolder folder;
   for (const char* text : {"", "{}", "[]", "[1]", "[{\"role\":\"user\"}]", "[{\"role\":\"robot\",\"content\":\"x\"}]",
                            "[{\"role\":\"user\",\"content\":1}]", "[{\"role\":\"user\",\"content\":\"x\"}"}) {
     const std::string path = folder.file("bad.json");

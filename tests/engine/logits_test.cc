@@ -7,6 +7,7 @@
 
 #include "engine/engine.h"
 #include "support/golden.h"
+#include "support/temp_folder.h"
 
 namespace minke::engine {
 namespace {
@@ -46,19 +47,15 @@ void expect_close(const std::vector<float>& got, const std::vector<float>& expec
 class OldSpelling {
  public:
   explicit OldSpelling(const std::string& name) {
-    std::string pattern = (fs::temp_directory_path() / "minke-old-XXXXXX").string();
-    path_ = ::mkdtemp(pattern.data());
     for (const auto& entry : fs::directory_iterator(test::tiny_folder(name)))
       if (entry.path().filename() != "config.json") fs::create_symlink(entry.path(), path_ / entry.path().filename());
     fs::copy_file(test::tiny_folder(name) + "/config.old.json", path_ / "config.json");
   }
-  ~OldSpelling() { fs::remove_all(path_); }
-  OldSpelling(const OldSpelling&) = delete;
-  OldSpelling& operator=(const OldSpelling&) = delete;
   std::string path() const { return path_.string(); }
 
  private:
-  fs::path path_;
+  test::TempFolder folder_;
+  fs::path path_ = folder_.path();
 };
 
 class TinyCheckpoint : public testing::TestWithParam<std::string> {

@@ -4,7 +4,8 @@
 
 #include "base/error.h"
 #include "formats/checkpoint.h"
-#include "temp_folder.h"
+#include "fuzz_input.h"
+#include "support/temp_folder.h"
 
 namespace {
 
@@ -39,7 +40,7 @@ void open(const std::string& path) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  static const minke::fuzz::TempFolder folder;
+  static const minke::test::TempFolder folder(minke::test::TempFolder::Place::memory);
   if (size == 0) return 0;
   const auto parts = divide(minke::fuzz::text_of(data + 1, size - 1));
   if (data[0] % 2 == 0) {

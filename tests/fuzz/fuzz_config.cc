@@ -1,7 +1,8 @@
 // Any text as each of the JSON files of a safetensors folder, and as the index of one.
 #include "base/error.h"
 #include "formats/checkpoint.h"
-#include "temp_folder.h"
+#include "fuzz_input.h"
+#include "support/temp_folder.h"
 
 namespace {
 
@@ -15,7 +16,7 @@ void open(const std::string& path) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  static const minke::fuzz::TempFolder folder;
+  static const minke::test::TempFolder folder(minke::test::TempFolder::Place::memory);
   const std::string_view text = minke::fuzz::text_of(data, size);
   constexpr std::string_view kEmptyModel("\x02\0\0\0\0\0\0\0{}", 10);
   constexpr const char* kIndex = "model.safetensors.index.json";

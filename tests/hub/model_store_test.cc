@@ -16,6 +16,7 @@
 #include "hub/catalogue.h"
 #include "hub/model_files.h"
 #include "hub/near_names.h"
+#include "support/temp_folder.h"
 
 namespace minke::hub {
 namespace {
@@ -28,19 +29,13 @@ using base::ErrorCode;
 class ModelStoreTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    std::string pattern = (fs::temp_directory_path() / "minke-store-XXXXXX").string();
-    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
-    base_ = pattern;
     root_ = base_ / "store";
     fs::create_directories(base_ / "outside");
     fs::create_directories(base_ / "current");
     before_ = fs::current_path();
     fs::current_path(base_ / "current");
   }
-  void TearDown() override {
-    fs::current_path(before_);
-    fs::remove_all(base_);
-  }
+  void TearDown() override { fs::current_path(before_); }
 
   static void write(const fs::path& path, const std::string& text = "GGUF....") {
     if (path.has_parent_path()) {
@@ -60,7 +55,8 @@ class ModelStoreTest : public ::testing::Test {
     return {ErrorCode::io, ""};
   }
 
-  fs::path base_, root_, before_;
+  test::TempFolder folder_;
+  fs::path base_ = folder_.path(), root_, before_;
 };
 
 TEST(StoreName, MapsToAFolderAndBack) {

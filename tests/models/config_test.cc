@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "support/golden.h"
+#include "support/temp_folder.h"
 
 namespace minke::models {
 namespace {
@@ -21,16 +22,11 @@ namespace json = boost::json;
 class EditedCheckpoint {
  public:
   explicit EditedCheckpoint(const std::string& name) {
-    std::string pattern = (fs::temp_directory_path() / "minke-config-XXXXXX").string();
-    path_ = ::mkdtemp(pattern.data());
     for (const auto& entry : fs::directory_iterator(test::tiny_folder(name)))
       if (entry.path().filename() != "config.json") fs::create_symlink(entry.path(), path_ / entry.path().filename());
     const std::string original = test::tiny_folder(name) + "/config.json";
     config = formats::parse_json(test::read_text(original), original).as_object();
   }
-  ~EditedCheckpoint() { fs::remove_all(path_); }
-  EditedCheckpoint(const EditedCheckpoint&) = delete;
-  EditedCheckpoint& operator=(const EditedCheckpoint&) = delete;
 
   DecoderConfig read() const {
     std::ofstream(path_ / "config.json") << json::serialize(config);
@@ -40,7 +36,8 @@ class EditedCheckpoint {
   json::object config;
 
  private:
-  fs::path path_;
+  test::TempFolder folder_;
+  fs::path path_ = folder_.path();
 };
 
 /// The config is refused with `code`, and the message holds every one of `pieces`.

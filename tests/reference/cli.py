@@ -112,7 +112,7 @@ def test_logits_ids(suite):
     suite.check("logits to stdout", len(a.stdout) == 3 * 271 * 4, a.stderr)
     suite.check("ids from standard input", a.stdout == b.stdout, b.stderr)
     suite.check("logits to /dev/stdout", a.stdout == c.stdout, c.stderr)
-    suite.fails("no ids", 1, "--ids: there are none", "eval", "logits", model, "--ids", "[]", "-o", "-")
+    suite.fails("no ids", 2, "--ids: there are none", "eval", "logits", model, "--ids", "[]", "-o", "-")
     suite.fails("a word as id", 1, 'id 2: expected a token id, got "x"', "eval", "logits", model, "--ids", "1,x", "-o", "-")
     suite.fails("id out of range", 1, "271", "eval", "logits", model, "--ids", "1,271", "-o", "-")
     target = suite.work / "never.f32"
@@ -172,7 +172,7 @@ def test_prompts(suite):
     suite.check("prompt from a file", count("-f", text) == 4)
     suite.check("argument and pipe", count("abc", stdin=b"xyz") == 3 + 2 + 3)
     suite.check("-p leaves standard input alone", count("-p", "abc", stdin=b"xyz") == 3)
-    suite.fails("nothing to say", 1, "no prompt", "run", model, "--raw", stdin=None)
+    suite.fails("nothing to say", 2, "no prompt", "run", model, "--raw", stdin=None)
     suite.fails("both -p and -f", 2, "", "run", model, "-p", "x", "-f", text)
     suite.fails("a missing prompt file", 1, "nothing-here", "run", model, "-f", "nothing-here")
     suite.fails("prompt over the context", 1, r"prompt has 40 tokens.*context holds 30(.|\n)*--ctx-size",
@@ -215,6 +215,18 @@ def test_interrupt(suite):
     _, errors = process.communicate(timeout=60)
     suite.check("Ctrl-C ends the reply with its footer", process.returncode == 130 and
                 FOOTER.search(errors.decode()), (process.returncode, errors))
+    logits = suite.work / "interrupted.f32"
+    ids = suite.work / "ids.txt"
+    ids.write_text(" ".join(["5", "6", "7", "9"] * 5000))
+    process = subprocess.Popen([suite.minke, "eval", "logits", str(tiny_gguf("qwen2")), "--ids", f"@{ids}", "-o",
+                                str(logits), "--chunk", "8"], stderr=subprocess.PIPE, env=suite.env)
+    part = logits.with_name(logits.name + ".part")
+    while process.poll() is None and not (part.exists() and part.stat().st_size):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    suite.check("Ctrl-C leaves no half-written logits", process.returncode == 130 and not logits.exists() and
+                not part.exists(), (process.returncode, errors))
 
 
 def test_tokenize(suite):

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/utf8.h"
 #include "formats/checkpoint.h"
+#include "support/temp_folder.h"
 #include "tokenizer_fixture.h"
 
 namespace minke::text {
@@ -342,17 +343,15 @@ TEST(Tokenizer, TheTemplateSaysWhetherBosIsAdded) {
 class CheckpointFolder : public ::testing::Test {
  protected:
   void SetUp() override {
-    folder_ = std::filesystem::temp_directory_path() / ("minke_tokenizer_" + std::to_string(::getpid()));
     const std::filesystem::path tiny = std::filesystem::path(MINKE_SOURCE_DIR) / "tests/golden/tiny/llama";
-    std::filesystem::create_directories(folder_);
     for (const char* name : {"config.json", "model.safetensors"})
       std::filesystem::copy_file(tiny / name, folder_ / name);
   }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
   void write(const char* name, const json::value& value) { std::ofstream(folder_ / name) << json::serialize(value); }
   std::unique_ptr<Tokenizer> open() { return Tokenizer::open(*formats::Checkpoint::open(folder_.string())); }
 
-  std::filesystem::path folder_;
+  test::TempFolder temporary_;
+  std::filesystem::path folder_ = temporary_.path();
 };
 
 TEST_F(CheckpointFolder, ReadsTheConfigsBesideTheTokenizer) {

@@ -233,8 +233,9 @@ def make(name, out_dir):
     return entry
 
 
-def main():
-    ap = argparse.ArgumentParser(description=__doc__,
+def run(doc, cases, make):
+    """The command line of this script and its like: makes the checkpoints of `cases` and their manifest."""
+    ap = argparse.ArgumentParser(description=doc,
                                  formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("out", type=Path)
     ap.add_argument("names", nargs="*", help="only these")
@@ -246,13 +247,13 @@ def main():
     path = args.out / "manifest.json"
     old = json.loads(path.read_text())["checkpoints"] if args.names and path.exists() else []
     entries = {e["name"]: e for e in old}
-    for name in args.names or CASES:
+    for name in args.names or cases:
         entries[name] = make(name, args.out)
-    manifest = dict(versions=dict(torch=torch.__version__.split("+")[0],
-                                  transformers=transformers.__version__),
-                    checkpoints=[entries[n] for n in CASES if n in entries])
-    path.write_text(json.dumps(manifest, indent=1) + "\n")
+        manifest = dict(versions=dict(torch=torch.__version__.split("+")[0],
+                                      transformers=transformers.__version__),
+                        checkpoints=[entries[n] for n in cases if n in entries])
+        path.write_text(json.dumps(manifest, indent=1) + "\n")
 
 
 if __name__ == "__main__":
-    main()
+    run(__doc__, CASES, make)

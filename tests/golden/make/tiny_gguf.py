@@ -209,8 +209,9 @@ def convert(folder, out_dir):
     w.close()
 
 
-def main():
-    ap = argparse.ArgumentParser(description=__doc__,
+def run(doc, convert_all):
+    """The command line of this script and its like: convert_all(tiny, out) writes the GGUFs."""
+    ap = argparse.ArgumentParser(description=doc,
                                  formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("tiny", type=Path)
     ap.add_argument("out", type=Path)
@@ -218,13 +219,17 @@ def main():
     args.out.mkdir(parents=True, exist_ok=True)
     for old in args.out.glob("*.gguf"):
         old.unlink()
-    for folder in sorted(args.tiny.iterdir()):
-        if (folder / "config.json").exists():
-            convert(folder, args.out)
+    convert_all(args.tiny, args.out)
     for f in sorted(args.out.glob("*.gguf")):
         r = gguf.GGUFReader(f)
         print(f"{f.name:44s} {f.stat().st_size:8d} bytes, {len(r.tensors)} tensors")
 
 
+def convert_all(tiny, out):
+    for folder in sorted(tiny.iterdir()):
+        if (folder / "config.json").exists():
+            convert(folder, out)
+
+
 if __name__ == "__main__":
-    main()
+    run(__doc__, convert_all)

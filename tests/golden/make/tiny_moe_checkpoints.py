@@ -33,7 +33,6 @@ Run:  python tiny_moe_checkpoints.py OUT_DIR [NAME ...]
       python tiny_moe_checkpoints.py ../tiny_moe
 """
 
-import argparse
 import copy
 import json
 import math
@@ -51,7 +50,7 @@ from transformers import (AutoModelForCausalLM, DeepseekV2Config, DeepseekV3Conf
                           Glm4MoeLiteConfig, Qwen3MoeConfig)
 
 import official_moe
-from tiny_checkpoints import logits_of, older_spelling, randomise, rope
+from tiny_checkpoints import logits_of, older_spelling, randomise, rope, run
 
 MARGIN = 1e-5
 EAGER = dict(experts_implementation="eager")
@@ -415,26 +414,5 @@ def make(name, out_dir):
     return entry
 
 
-def main():
-    ap = argparse.ArgumentParser(description=__doc__,
-                                 formatter_class=argparse.RawDescriptionHelpFormatter)
-    ap.add_argument("out", type=Path)
-    ap.add_argument("names", nargs="*", help="only these")
-    args = ap.parse_args()
-    torch.set_num_threads(1)
-    transformers.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
-    os.umask(0o022)
-    path = args.out / "manifest.json"
-    old = json.loads(path.read_text())["checkpoints"] if args.names and path.exists() else []
-    entries = {e["name"]: e for e in old}
-    for name in args.names or CASES:
-        entries[name] = make(name, args.out)
-        manifest = dict(versions=dict(torch=torch.__version__.split("+")[0],
-                                      transformers=transformers.__version__),
-                        checkpoints=[entries[n] for n in CASES if n in entries])
-        path.write_text(json.dumps(manifest, indent=1) + "\n")
-
-
 if __name__ == "__main__":
-    main()
+    run(__doc__, CASES, make)

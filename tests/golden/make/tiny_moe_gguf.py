@@ -37,15 +37,13 @@ Run:  python tiny_moe_gguf.py TINY_MOE_DIR OUT_DIR
       python tiny_moe_gguf.py ../tiny_moe ../tiny_moe_gguf
 """
 
-import argparse
 import json
 import re
-from pathlib import Path
 
 import gguf
 import numpy as np
 
-from tiny_gguf import NAMES, add_tokenizer, permute, read_safetensors, to_f32
+from tiny_gguf import NAMES, add_tokenizer, permute, read_safetensors, run, to_f32
 
 MOE_NAMES = NAMES | {
     "self_attn.q_a_proj": "attn_q_a", "self_attn.q_a_layernorm": "attn_q_a_norm",
@@ -195,29 +193,18 @@ def convert(folder, path, fused):
     w.close()
 
 
-def main():
-    ap = argparse.ArgumentParser(description=__doc__,
-                                 formatter_class=argparse.RawDescriptionHelpFormatter)
-    ap.add_argument("tiny", type=Path)
-    ap.add_argument("out", type=Path)
-    args = ap.parse_args()
-    args.out.mkdir(parents=True, exist_ok=True)
-    for old in args.out.glob("*.gguf"):
-        old.unlink()
-    manifest = json.loads((args.tiny / "manifest.json").read_text())
+def convert_all(tiny, out):
+    manifest = json.loads((tiny / "manifest.json").read_text())
     for entry in manifest["checkpoints"]:
-        folder = args.tiny / entry["name"]
+        folder = tiny / entry["name"]
         config = json.loads((folder / "config.old.json").read_text())
         # deepseek_v3_eps: a GGUF has one epsilon, and the reference two
         if entry["dtype"] != "float32" or not describable(config) or folder.name.endswith("_eps"):
             continue
-        convert(folder, args.out / f"{folder.name}.gguf", False)
+        convert(folder, out / f"{folder.name}.gguf", False)
         if folder.name in FUSED:
-            convert(folder, args.out / f"{folder.name}.fused.gguf", True)
-    for f in sorted(args.out.glob("*.gguf")):
-        r = gguf.GGUFReader(f)
-        print(f"{f.name:44s} {f.stat().st_size:8d} bytes, {len(r.tensors)} tensors")
+            convert(folder, out / f"{folder.name}.fused.gguf", True)
 
 
 if __name__ == "__main__":
-    main()
+    run(__doc__, convert_all)
