@@ -1,4 +1,5 @@
-// Linear products: GB/s of packed weights and G multiply-adds/s, per type, rows and instruction set.
+// Linear products: GB/s of packed weights and G multiply-adds/s, per type, rows and instruction set, and both as
+// shares of what the machine could do at most just before (machine_limits.h).
 //
 //   kernels_bench --benchmark_filter='fast/avx512.*/Q4_K'
 //
@@ -15,8 +16,10 @@
 #include "base/cat.h"
 #include "base/random.h"
 #include "base/thread_pool.h"
+#include "kernels/codec.h"
 #include "kernels/kernel_table.h"
 #include "kernels/ops.h"
+#include "machine_limits.h"
 
 namespace {
 
@@ -36,25 +39,37 @@ std::vector<std::byte> make_weights(DType type) {
     std::memcpy(bytes.data() + i, words.data(), std::min<std::size_t>(16, bytes.size() - i));
   }
   // Any fp16 below 0x7c00 is finite: clear the top exponent bit wherever a half may be. F32, BF16 likewise.
+  if (type == DType::f8_e4m3) {  // 0x7f and 0xff are NaN
+    for (std::byte& b : bytes) b &= std::byte{0xfe};
+    return bytes;
+  }
   const std::size_t step = t.block_elements == 1 ? t.block_bytes : 2;
   for (std::size_t i = step - 1; i < bytes.size(); i += step) bytes[i] &= std::byte{0xbf};
   return bytes;
+}
+
+const minke::bench::ReadLimit& read_limit() {
+  static const minke::bench::ReadLimit limit;
+  return limit;
 }
 
 void linear(benchmark::State& state, DType type, kernels::Isa isa, kernels::Numerics numerics, std::size_t rows,
             std::size_t threads) {
   minke::base::ThreadPool pool(threads);
   const std::vector<std::byte> bytes = make_weights(type);
+  const std::vector<std::byte> scales(type == DType::f8_e4m3 ? kOutputs * kInputs / 4096 : 0, std::byte{0x3c});
   std::vector<kernels::PackedMatrix> set;
   std::size_t size = 0;
-  while (size < (rows == 1 ? kSetBytes : 1)) {
-    set.push_back(kernels::PackedMatrix::pack({"bench", type, kOutputs, kInputs, bytes, {}}, pool));
+  const bool from_memory = rows <= 16;
+  while (size < (from_memory ? kSetBytes : 1)) {
+    set.push_back(kernels::PackedMatrix::pack({"bench", type, kOutputs, kInputs, bytes, {}, scales}, pool));
     size += set.back().bytes();
   }
   const kernels::Ops ops(kernels::kernel_table(isa), pool, numerics);
   std::vector<float> x(rows * kInputs), y(rows * kOutputs);
   for (std::size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(minke::base::uniform(1, 2, i) - 0.5);
   kernels::Activations activations(rows, kInputs);
+  const double read = read_limit().measure(pool), integer = minke::bench::integer_limit(isa, pool);
   std::size_t next = 0;
   for (auto _ : state) {
     ops.prepare(x.data(), rows, kInputs, kInputs, activations);
@@ -62,10 +77,18 @@ void linear(benchmark::State& state, DType type, kernels::Isa isa, kernels::Nume
     next = (next + 1) % set.size();
   }
   const double runs = static_cast<double>(state.iterations());
-  state.counters["GB/s"] =
-      benchmark::Counter(runs * static_cast<double>(set[0].bytes()) / 1e9, benchmark::Counter::kIsRate);
-  state.counters["GMAC/s"] =
-      benchmark::Counter(runs * static_cast<double>(rows * kOutputs * kInputs) / 1e9, benchmark::Counter::kIsRate);
+  const double bytes_read = runs * static_cast<double>(set[0].bytes()) / 1e9;
+  const double products = runs * static_cast<double>(rows * kOutputs * kInputs) / 1e9;
+  const auto rate = [&](const char* name, double value) {
+    state.counters[name] = benchmark::Counter(value, benchmark::Counter::kIsRate);
+  };
+  rate("GB/s", bytes_read);
+  rate("GMAC/s", products);
+  if (from_memory) rate("of_read_%", 100 * bytes_read / read);
+  if (integer > 0 && numerics == kernels::Numerics::fast && kernels::find_codec(type) != nullptr)
+    rate("of_peak_%", 100 * products / integer);
+  state.counters["read_limit"] = read;
+  state.counters["peak"] = integer;
 }
 
 void add(DType type, kernels::Isa isa, kernels::Numerics numerics, std::size_t rows, std::size_t threads) {
@@ -83,10 +106,10 @@ void add_all() {
   if (minke::base::default_thread_count() > 1) thread_counts.push_back(minke::base::default_thread_count());
   for (const kernels::Numerics numerics : {kernels::Numerics::fast, kernels::Numerics::exact}) {
     for (const kernels::Isa isa : kernels::available_isas()) {
-      for (const DType type :
-           {DType::f32, DType::f16, DType::bf16, DType::q4_0, DType::q4_1, DType::q5_0, DType::q5_1, DType::q8_0,
-            DType::q2_k, DType::q3_k, DType::q4_k, DType::q5_k, DType::q6_k, DType::iq4_nl, DType::iq4_xs}) {
-        for (const std::size_t rows : {1U, 16U, 512U}) {
+      for (const DType type : {DType::f32, DType::f16, DType::bf16, DType::q4_0, DType::q4_1, DType::q5_0, DType::q5_1,
+                               DType::q8_0, DType::q2_k, DType::q3_k, DType::q4_k, DType::q5_k, DType::q6_k,
+                               DType::iq4_nl, DType::iq4_xs, DType::f8_e4m3}) {
+        for (const std::size_t rows : {1U, 2U, 4U, 8U, 16U, 64U, 512U}) {
           for (const std::size_t threads : thread_counts) add(type, isa, numerics, rows, threads);
         }
       }

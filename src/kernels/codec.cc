@@ -33,10 +33,9 @@ std::uint64_t tile_bytes(DType dtype, std::uint64_t cols) {
   if (spec == nullptr)
     throw base::Error(base::ErrorCode::unsupported,
                       base::cat("weights of type ", formats::info(dtype).name, " cannot be multiplied yet"));
-  const std::uint64_t integers = base::checked_mul(cols / kGroupInputs, group_bytes(*spec), "packed tile");
-  const auto block = static_cast<std::uint64_t>(spec->block);
-  return padded(
-      base::checked_add(integers, cols / block * static_cast<std::uint64_t>(spec->scale_bytes), "packed tile"));
+  const std::uint64_t groups = cols / kGroupInputs;
+  const std::uint64_t whole = base::checked_mul(groups / kPartGroups, part_bytes(*spec, kPartGroups), "packed tile");
+  return base::checked_add(whole, part_bytes(*spec, static_cast<std::size_t>(groups % kPartGroups)), "packed tile");
 }
 
 float half_to_float(std::uint16_t half) noexcept {

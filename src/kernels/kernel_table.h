@@ -49,7 +49,7 @@ struct LinearTask {
 struct KernelTable {
   const char* name;
 
-  // linear.inl
+  // linear_float.inl, linear_bytes.inl, quantize.inl
   /// fp32 activations, any dtype. Per output: in each block of 256 inputs acc = fma(x[k], w[k], acc) with k
   /// ascending from acc = 0; the blocks' sums added in ascending order; then the bias.
   void (*linear_float)(const LinearTask& task) noexcept;

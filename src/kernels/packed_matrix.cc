@@ -116,19 +116,19 @@ class Packer {
   void pack_quantised(std::uint64_t first, std::size_t rows, std::uint8_t* out) noexcept {
     std::memset(out, 0, tile_bytes_);
     const std::size_t groups = static_cast<std::size_t>(codec_->block) / kGroupInputs;
-    std::uint8_t* scales = out + cols_ / kGroupInputs * group_bytes(*codec_);
     CodecBlock part[kTileOutputs];
     for (std::size_t n = rows; n < kTileOutputs; ++n) std::memset(part[n].q, 0, sizeof part[n].q);
     for (std::size_t block = 0; block < blocks_; ++block) {
+      const BlockPlace place = block_place(*codec_, cols_ / kGroupInputs, block);
       for (std::size_t n = 0; n < rows; ++n) {
         read_block(*codec_, row_data(first + n) + block * block_bytes_, part[n]);
         if (!is_finite(*codec_, part[n])) bad(first + n, block);
-        write_scales(*codec_, part[n], n, scales + block * static_cast<std::size_t>(codec_->scale_bytes));
+        write_scales(*codec_, part[n], n, out + place.scales);
       }
       for (std::size_t g = 0; g < groups; ++g) {
         const std::uint8_t* q[kTileOutputs];
         for (std::size_t n = 0; n < kTileOutputs; ++n) q[n] = part[n].q + kGroupInputs * g;
-        write_group(*codec_, q, out + (block * groups + g) * group_bytes(*codec_));
+        write_group(*codec_, q, out + place.planes + g * group_bytes(*codec_));
       }
     }
   }
@@ -240,12 +240,10 @@ void PackedMatrix::unpack_row(std::size_t row, std::span<float> out) const {
   const std::size_t output = row % kTileOutputs;
   if (const CodecSpec* codec = find_codec(dtype_)) {
     const auto block_cols = static_cast<std::size_t>(codec->block);
-    const std::size_t planes = block_cols / kGroupInputs * group_bytes(*codec);
-    const std::uint8_t* scales = tile + cols_ / kGroupInputs * group_bytes(*codec);
     CodecBlock block;
     for (std::size_t b = 0; b < cols_ / block_cols; ++b) {
-      read_tile_block(*codec, tile + b * planes, scales + b * static_cast<std::size_t>(codec->scale_bytes), output,
-                      block);
+      const BlockPlace place = block_place(*codec, cols_ / kGroupInputs, b);
+      read_tile_block(*codec, tile + place.planes, tile + place.scales, output, block);
       dequantise(*codec, block, out.data() + b * block_cols);
     }
     return;

@@ -192,9 +192,14 @@ TEST(Avx512OverSimde, Tiles) {
       const auto* q = reinterpret_cast<const std::int8_t*>(y.bytes);
       typename S::B w[4];
       for (int i = 0; i < 4; ++i) w[i] = S::load_bytes(random_bits(seed + 10U + static_cast<unsigned>(i)).bytes);
-      if (wide) return bytes_of(S::template dot_wide<4>(S::set1_int(77), w, q));
-      for (auto& step : w) step = S::template move_bits<2, 63>(step);
-      return bytes_of(S::template dot_narrow<4, 63>(S::set1_int(-9), w, q));
+      typename S::I sums[2] = {S::set1_int(77), S::set1_int(-9)};
+      if (wide) {
+        S::template dot_wide<2, 4, 24>(sums, w, q);
+      } else {
+        for (auto& step : w) step = S::template move_bits<2, 63>(step);
+        S::template dot_narrow<2, 4, 24, 63>(sums, w, q);
+      }
+      return std::pair(bytes_of(sums[0]), bytes_of(sums[1]));
     };
     EXPECT_EQ(dot(A(), true), dot(B(), true));
     EXPECT_EQ(dot(A(), false), dot(B(), false));

@@ -23,6 +23,8 @@ struct Simd {
 
   static constexpr int kFloatRows = 4;
   static constexpr int kByteRows = 4;
+  static constexpr int kFewRows = 4;
+  static constexpr int kDotRows = 4;
   static constexpr int kRegisters = 8;
   static constexpr bool kWideIsSigned = true;
 
@@ -173,54 +175,54 @@ struct Simd {
     odd = {_mm256_cvtph_ps(_mm256_castsi256_si128(o)), _mm256_cvtph_ps(_mm256_extracti128_si256(o, 1))};
   }
 
-  template <int kSteps, int kMax>
-  static I dot_narrow(I sum, const B* w, const std::int8_t* x) {
-    // A pair of products is at most 2 * 127 * kMax; this many fit 16 bits.
-    constexpr int kFit = 32767 / (254 * kMax);
-    if constexpr (kFit >= kSteps) {
-      return add_words<kSteps>(sum, w, x);
-    } else {
-      static_assert(kSteps % kFit == 0);
+  template <int kRows, int kSteps, std::size_t kStride, int kMax>
+  static void dot_narrow(I* sum, const B* w, const std::int8_t* x) {
+    // A pair of products is at most 2 * 127 * kMax; this many fit 16 bits, and cost one addition in 32 bits.
+    constexpr int kFits = 32767 / (254 * kMax), kFit = kFits < kSteps ? kFits : kSteps;
+    static_assert(kSteps % kFit == 0);
+    const __m256i ones = _mm256_set1_epi16(1);
 #pragma GCC unroll 8
-      for (int s = 0; s < kSteps; s += kFit) sum = add_words<kFit>(sum, w + s, x + 4 * s);
-      return sum;
+    for (std::size_t first = 0; first < kSteps; first += kFit) {
+      __m256i lo[kRows], hi[kRows];
+#pragma GCC unroll 8
+      for (std::size_t s = first; s < first + kFit; ++s) {
+        const B weights = w[s];
+#pragma GCC unroll 8
+        for (std::size_t r = 0; r < kRows; ++r) {
+          const __m256i xs = broadcast4(x + kStride * r + 4 * s);
+          const __m256i l = _mm256_maddubs_epi16(weights.lo, xs), h = _mm256_maddubs_epi16(weights.hi, xs);
+          lo[r] = s == first ? l : _mm256_add_epi16(lo[r], l);
+          hi[r] = s == first ? h : _mm256_add_epi16(hi[r], h);
+        }
+      }
+#pragma GCC unroll 8
+      for (std::size_t r = 0; r < kRows; ++r) {
+        sum[r].lo = _mm256_add_epi32(sum[r].lo, _mm256_madd_epi16(lo[r], ones));
+        sum[r].hi = _mm256_add_epi32(sum[r].hi, _mm256_madd_epi16(hi[r], ones));
+      }
     }
   }
   /// maddubs saturates with bytes above 127, so the sign moves from the weight to x: |w - 128| <= 128 as
   /// unsigned, and 2 * 128 * 127 fits 16 bits.
-  template <int kSteps>
-  static I dot_wide(I sum, const B* w, const std::int8_t* x) {
+  template <int kRows, int kSteps, std::size_t kStride>
+  static void dot_wide(I* sum, const B* w, const std::int8_t* x) {
     const __m256i ones = _mm256_set1_epi16(1), offset = _mm256_set1_epi8(-128);
-    const auto step = [&](__m256i u, __m256i xs) {
-      const __m256i v = _mm256_xor_si256(u, offset);
-      return _mm256_madd_epi16(_mm256_maddubs_epi16(_mm256_abs_epi8(v), _mm256_sign_epi8(xs, v)), ones);
-    };
 #pragma GCC unroll 8
-    for (int s = 0; s < kSteps; ++s) {
-      const __m256i xs = broadcast4(x + 4 * s);
-      sum.lo = _mm256_add_epi32(sum.lo, step(w[s].lo, xs));
-      sum.hi = _mm256_add_epi32(sum.hi, step(w[s].hi, xs));
+    for (std::size_t s = 0; s < kSteps; ++s) {
+      const B v = {_mm256_xor_si256(w[s].lo, offset), _mm256_xor_si256(w[s].hi, offset)};
+      const B size = {_mm256_abs_epi8(v.lo), _mm256_abs_epi8(v.hi)};
+#pragma GCC unroll 8
+      for (std::size_t r = 0; r < kRows; ++r) {
+        const __m256i xs = broadcast4(x + kStride * r + 4 * s);
+        const __m256i l = _mm256_maddubs_epi16(size.lo, _mm256_sign_epi8(xs, v.lo));
+        const __m256i h = _mm256_maddubs_epi16(size.hi, _mm256_sign_epi8(xs, v.hi));
+        sum[r].lo = _mm256_add_epi32(sum[r].lo, _mm256_madd_epi16(l, ones));
+        sum[r].hi = _mm256_add_epi32(sum[r].hi, _mm256_madd_epi16(h, ones));
+      }
     }
-    return sum;
   }
 
  private:
-  /// kCount steps whose products fit 16 bits together.
-  template <int kCount>
-  static I add_words(I sum, const B* w, const std::int8_t* x) {
-    const __m256i ones = _mm256_set1_epi16(1);
-    __m256i lo = _mm256_maddubs_epi16(w[0].lo, broadcast4(x)), hi = _mm256_maddubs_epi16(w[0].hi, broadcast4(x));
-    if constexpr (kCount > 1) {
-#pragma GCC unroll 8
-      for (int i = 1; i < kCount; ++i) {
-        const __m256i xi = broadcast4(x + 4 * i);
-        lo = _mm256_add_epi16(lo, _mm256_maddubs_epi16(w[i].lo, xi));
-        hi = _mm256_add_epi16(hi, _mm256_maddubs_epi16(w[i].hi, xi));
-      }
-    }
-    return {_mm256_add_epi32(sum.lo, _mm256_madd_epi16(lo, ones)),
-            _mm256_add_epi32(sum.hi, _mm256_madd_epi16(hi, ones))};
-  }
   static __m128i load128(const void* p) { return _mm_loadu_si128(static_cast<const __m128i*>(p)); }
   static __m256i load256(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
   static __m256i broadcast4(const std::int8_t* p) {

@@ -17,6 +17,8 @@ struct Simd {
 
   static constexpr int kFloatRows = 8;
   static constexpr int kByteRows = 16;
+  static constexpr int kFewRows = 8;
+  static constexpr int kDotRows = 1;
   static constexpr int kRegisters = 32;
   static constexpr bool kWideIsSigned = false;
 
@@ -128,19 +130,21 @@ struct Simd {
     odd = _mm512_cvtph_ps(_mm512_cvtepi32_epi16(_mm512_srli_epi32(a, 16)));
   }
 
-  template <int kSteps, int kMax>
-  static I dot_narrow(I sum, const B* w, const std::int8_t* x) {
-    return dot_wide<kSteps>(sum, w, x);
+  template <int kRows, int kSteps, std::size_t kStride, int kMax>
+  static void dot_narrow(I* sum, const B* w, const std::int8_t* x) {
+    dot_wide<kRows, kSteps, kStride>(sum, w, x);
   }
-  template <int kSteps>
-  static I dot_wide(I sum, const B* w, const std::int8_t* x) {
+  template <int kRows, int kSteps, std::size_t kStride>
+  static void dot_wide(I* sum, const B* w, const std::int8_t* x) {
 #pragma GCC unroll 8
-    for (int s = 0; s < kSteps; ++s) {
-      std::int32_t four;
-      std::memcpy(&four, x + 4 * s, 4);
-      sum = _mm512_dpbusd_epi32(sum, w[s], _mm512_set1_epi32(four));
+    for (std::size_t r = 0; r < kRows; ++r) {
+#pragma GCC unroll 8
+      for (std::size_t s = 0; s < kSteps; ++s) {
+        std::int32_t four;
+        std::memcpy(&four, x + kStride * r + 4 * s, 4);
+        sum[r] = _mm512_dpbusd_epi32(sum[r], w[s], _mm512_set1_epi32(four));
+      }
     }
-    return sum;
   }
 
  private:

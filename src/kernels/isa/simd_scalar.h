@@ -21,9 +21,15 @@ struct Simd {
     std::uint8_t v[64];
   };
 
-  /// Rows of activations that a product keeps in registers at once: fp32 products, integer products.
+  /// Rows of activations that a product keeps in registers at once: fp32 products, integer
+  /// products with integers that lie decoded in memory.
   static constexpr int kFloatRows = 1;
   static constexpr int kByteRows = 1;
+  /// Rows that share a tile's integers while those are in registers.
+  static constexpr int kFewRows = 1;
+  /// Rows that dot_narrow() and dot_wide() take at once: more than one where loading a weight costs as much as
+  /// multiplying it.
+  static constexpr int kDotRows = 1;
   /// How many F the registers hold: what the size of a tile of sums is chosen by.
   static constexpr int kRegisters = 8;
   /// Whether dot_wide() takes its bytes as already freed of their offset of 128 (see there).
@@ -254,19 +260,20 @@ struct Simd {
     }
   }
 
-  /// sum + per lane the integer product of kSteps tiles with x: sum_s sum_i w[s][lane][i] * x[4 s + i].
-  /// Bytes are unsigned and at most kMax <= 127, so that backends may add products in 16 bits; |x| <= 127.
-  template <int kSteps, int kMax>
-  static I dot_narrow(I sum, const B* w, const std::int8_t* x) {
-    return dot_wide<kSteps>(sum, w, x);
+  /// Adds to sum[r], for kRows rows, per lane the integer product of kSteps tiles with the row's bytes at
+  /// x + kStride * r: sum_s sum_i w[s][lane][i] * x[4 s + i]. Weights are unsigned and at most kMax <= 127, so that
+  /// backends may add products in 16 bits; |x| <= 127.
+  template <int kRows, int kSteps, std::size_t kStride, int kMax>
+  static void dot_narrow(I* sum, const B* w, const std::int8_t* x) {
+    dot_wide<kRows, kSteps, kStride>(sum, w, x);
   }
-  /// The same for bytes up to 255. Where kWideIsSigned the bytes count 128 less.
-  template <int kSteps>
-  static I dot_wide(I sum, const B* w, const std::int8_t* x) {
-    for (int s = 0; s < kSteps; ++s)
-      for (int i = 0; i < 16; ++i)
-        for (int j = 0; j < 4; ++j) sum.v[i] += w[s].v[4 * i + j] * x[4 * s + j];
-    return sum;
+  /// The same for weights up to 255. Where kWideIsSigned they count 128 less.
+  template <int kRows, int kSteps, std::size_t kStride>
+  static void dot_wide(I* sum, const B* w, const std::int8_t* x) {
+    for (std::size_t r = 0; r < kRows; ++r)
+      for (std::size_t s = 0; s < kSteps; ++s)
+        for (int i = 0; i < 16; ++i)
+          for (std::size_t j = 0; j < 4; ++j) sum[r].v[i] += w[s].v[4 * i + j] * x[kStride * r + 4 * s + j];
   }
 
  private:
