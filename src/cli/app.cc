@@ -93,6 +93,7 @@ int parse_and_run(int argc, const char* const* argv) {
   add_tokenize_command(app, session);
   add_detokenize_command(app, session);
   add_eval_command(app, session);
+  add_gen_command(app, session);
   add_doctor_command(app, session);
   add_environment_names(app);
   app.footer(kExamples);  // last: commands would inherit it

@@ -22,7 +22,7 @@ namespace minke::cli {
 namespace {
 
 struct ShowFlags {
-  std::string model;
+  std::string model, type;
   bool tensors = false, json = false, no_generation_prompt = false;
   std::optional<std::string> render;
   ChatFlags chat;
@@ -48,15 +48,15 @@ std::string rendered_json(const formats::Checkpoint& checkpoint, const ShowFlags
 }
 
 int show(const Session& session, const ShowFlags& flags) {
-  const auto checkpoint = open_checkpoint(session.environment.store(), flags.model);
+  const ShownModel model = open_shown_model(session.environment.store(), flags.model, flags.type);
   Output out(STDOUT_FILENO, "standard output");
   if (flags.render) {
-    out.write(rendered_json(*checkpoint, flags));
+    out.write(rendered_json(*model.source, flags));
   } else if (flags.tensors && !flags.json) {
-    out.write(tensors_text(checkpoint->tensors()));
+    out.write(tensors_text(model.weights->tensors()));
   } else {
-    const ModelReport report = report_on(*checkpoint, flags.chat, flags.engine);
-    const auto tensors = flags.tensors ? checkpoint->tensors() : std::span<const formats::TensorView>();
+    const ModelReport report = report_on(model, flags.chat, flags.engine);
+    const auto tensors = flags.tensors ? model.weights->tensors() : std::span<const formats::TensorView>();
     out.write(flags.json ? report_json(report, tensors) : report_text(report));
   }
   out.flush();
@@ -68,7 +68,14 @@ int show(const Session& session, const ShowFlags& flags) {
 void add_show_command(CLI::App& app, Session& session) {
   CLI::App* command = app.add_subcommand("show", "What a model is, needs and can do here");
   const auto flags = std::make_shared<ShowFlags>();
-  command->add_option("MODEL", flags->model, "Store name or path")->required()->option_text("");
+  command->add_option("MODEL", flags->model, "Store name or path; a config.json, or a folder with one, without weights")
+      ->required()
+      ->option_text("");
+  command
+      ->add_option(
+          "--type", flags->type,
+          "For a config.json: the types that sizes are for (q4_k_m, q8_0, fp8, ...), not the configuration's own")
+      ->option_text("TYPE");
   command->add_flag("--tensors", flags->tensors, "Every tensor: name, type, shape, bytes");
   command->add_flag("--json", flags->json, "As one JSON object");
   command
@@ -83,6 +90,7 @@ void add_show_command(CLI::App& app, Session& session) {
       "Messages are a JSON array of {role, content, reasoning_content?}; roles: system, user, assistant.\n\n"
       "Examples:\n"
       "  minke show smollm2\n"
+      "  minke show data/shapes/deepseek-v3.json --type q4_k_m\n"
       "  echo '[{\"role\":\"user\",\"content\":\"Hi\"}]' | minke show smollm2 --render -");
   command->parse_complete_callback(
       [&session, flags] { session.action = [&session, flags] { return show(session, *flags); }; });

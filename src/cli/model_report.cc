@@ -1,17 +1,35 @@
 #include "cli/model_report.h"
 
 #include <algorithm>
+#include <filesystem>
 
 #include "base/cat.h"
 #include "base/error.h"
 #include "base/thread_pool.h"
 #include "cli/sampling_choice.h"
 #include "engine/bandwidth.h"
+#include "synth/plan.h"
 
 namespace minke::cli {
 namespace {
 
-constexpr std::uint64_t kUsualContext = 4096;
+constexpr std::uint64_t kUsualContexts[] = {4096, 32768};
+
+/// Whether `model` is a configuration without weights: a .json file, or a folder (given as a path, for names are looked
+/// up in the store) with config.json alone.
+bool is_configuration(const std::string& model) {
+  namespace fs = std::filesystem;
+  std::error_code ignored;
+  const fs::path path(model);
+  if (path.extension() == ".json") return !model.ends_with(".index.json") && fs::is_regular_file(path, ignored);
+  const bool by_path = model.find('/') != std::string::npos || model == "." || model == "..";
+  if (!by_path || !fs::is_regular_file(path / "config.json", ignored)) return false;
+  if (fs::exists(path / "model.safetensors", ignored) || fs::exists(path / "model.safetensors.index.json", ignored))
+    return false;
+  for (fs::directory_iterator it(path, ignored), end; it != end; it.increment(ignored))
+    if (it->path().extension() == ".gguf" || it->path().extension() == ".safetensors") return false;
+  return true;
+}
 
 void describe_sampling(std::optional<text::Encoding> encoding, text::Thinking thinking, ModelReport& report) {
   const SamplingChoice choice = choose_sampling({}, report.sampling, encoding, thinking);
@@ -51,20 +69,45 @@ MemoryNeed memory_need(const ModelReport& report, std::uint64_t context, std::si
 
 }  // namespace
 
-ModelReport report_on(const formats::Checkpoint& checkpoint, const ChatFlags& chat, const EngineFlags& flags) {
+ShownModel open_shown_model(const hub::ModelStore& store, const std::string& model, const std::string& type) {
+  if (!is_configuration(model)) {
+    if (!type.empty())
+      throw base::Error(base::ErrorCode::invalid_argument,
+                        base::cat("--type: ", model, " has weights, and they have their types"),
+                        "--type is for a config.json alone");
+    const auto checkpoint = open_checkpoint(store, model);
+    return {checkpoint, checkpoint, {}};
+  }
+  ShownModel shown;
+  shown.source = formats::Checkpoint::open_config(model);
+  const models::DecoderConfig config = models::read_config(*shown.source);
+  synth::PlanOptions options;
+  options.recipe = type.empty() ? &synth::own_recipe(*shown.source) : &synth::find_recipe(type);
+  options.kind = synth::suits(*options.recipe, formats::CheckpointKind::safetensors)
+                     ? formats::CheckpointKind::safetensors
+                     : formats::CheckpointKind::gguf;
+  shown.weights = synth::planned_checkpoint(*shown.source, config, options);
+  shown.planned = options.recipe->name;
+  return shown;
+}
+
+ModelReport report_on(const ShownModel& model, const ChatFlags& chat, const EngineFlags& flags) {
+  const formats::Checkpoint& checkpoint = *model.source;
   const engine::EngineOptions options = flags.options(kernels::Numerics::fast);
   ModelReport report;
-  report.path = checkpoint.path();
-  report.kind = checkpoint.kind();
+  report.path = model.planned.empty() ? checkpoint.path() : checkpoint.config_path();
+  report.kind = model.weights->kind();
+  report.planned = model.planned;
   describe_metadata(checkpoint, report);
   report.config = models::read_config(checkpoint);
-  report.sizes = models::measure(checkpoint, report.config);
+  report.sizes = models::measure(*model.weights, report.config, options.numerics);
   report.sampling = models::read_sampling_defaults(checkpoint);
   const bool exact = options.numerics == kernels::Numerics::exact;
   report.kv_type = options.kv_type.value_or(exact ? kernels::KvType::f32 : kernels::KvType::bf16);
   report.kv_bytes_per_token = models::kv_bytes_per_token(report.config, report.kv_type);
   const auto trained = static_cast<std::uint64_t>(std::max<std::int64_t>(report.config.max_position_embeddings, 1));
-  if (trained > kUsualContext) report.memory.push_back(memory_need(report, kUsualContext, options.chunk));
+  for (const std::uint64_t context : kUsualContexts)
+    if (trained > context) report.memory.push_back(memory_need(report, context, options.chunk));
   report.memory.push_back(memory_need(report, trained, options.chunk));
   describe_text(checkpoint, chat, report);
   describe_sampling(text::encoding_from_name(report.encoding), chat.thinking(), report);

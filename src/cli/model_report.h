@@ -1,6 +1,7 @@
 // What `minke show` tells of a model: gathered here, printed by command_show.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -21,13 +22,14 @@ struct ModelReport {
   std::string path;
   std::string name, licence;  ///< from the metadata; may be empty
   formats::CheckpointKind kind = formats::CheckpointKind::safetensors;
+  std::string planned;  ///< the type that sizes are computed for, where only the configuration is here
   models::DecoderConfig config;
   models::ModelSizes sizes;
   models::SamplingDefaults sampling;
   std::string sampling_text;  ///< what a reply gets when no flag says otherwise, and why
   kernels::KvType kv_type = kernels::KvType::bf16;
   std::uint64_t kv_bytes_per_token = 0;
-  std::vector<MemoryNeed> memory;  ///< at 4,096 tokens and at the trained length
+  std::vector<MemoryNeed> memory;  ///< at 4,096 and 32,768 tokens and at the trained length
   std::string tokenizer;           ///< description, or why there is none
   std::string encoding;            ///< name; empty when there is none
   std::string encoding_note;       ///< how it was told, or why there is none
@@ -37,8 +39,19 @@ struct ModelReport {
   double decode_limit = 0;
 };
 
+/// What `minke show` looks at: a checkpoint, or a configuration and the checkpoint it describes.
+struct ShownModel {
+  std::shared_ptr<const formats::Checkpoint> source;   ///< what was opened: configuration, texts
+  std::shared_ptr<const formats::Checkpoint> weights;  ///< the same, or a plan
+  std::string planned;                                 ///< as in ModelReport
+};
+
+/// Opens MODEL; a config.json, or a folder that holds one and no weights, is planned in `type` (by default the
+/// configuration's own). Error(invalid_argument) for a type where the weights are there.
+ShownModel open_shown_model(const hub::ModelStore& store, const std::string& model, const std::string& type);
+
 /// Measures the read bandwidth, so it takes a fraction of a second. Errors as Checkpoint::open, read_config, measure.
-ModelReport report_on(const formats::Checkpoint& checkpoint, const ChatFlags& chat, const EngineFlags& engine);
+ModelReport report_on(const ShownModel& model, const ChatFlags& chat, const EngineFlags& engine);
 
 /// "linear, factor 4", "yarn, factor 4 over 32,768"; "none".
 std::string rope_text(const models::RopeConfig& rope);

@@ -36,9 +36,15 @@ std::string groups_text(const models::ModelSizes& sizes) {
   return text;
 }
 
+std::string heads_text(const models::AttentionConfig& a) {
+  if (a.kind == models::AttentionKind::mla)
+    return base::cat(a.heads, " heads over a latent of ", a.mla.kv_lora_rank, " and ", a.mla.qk_rope_head_dim,
+                     " rotated");
+  return base::cat(a.heads, " heads over ", a.kv_heads, " of keys and values, ", a.head_dim, " each");
+}
+
 std::string shape_text(const models::DecoderConfig& c) {
-  return base::cat(c.num_hidden_layers, " layers, ", c.hidden_size, " wide, ", c.attention.heads, " heads over ",
-                   c.attention.kv_heads, " of keys and values, ", c.attention.head_dim, " each, feed-forward ",
+  return base::cat(c.num_hidden_layers, " layers, ", c.hidden_size, " wide, ", heads_text(c.attention), ", feed-forward ",
                    c.feed_forward.intermediate_size);
 }
 
@@ -110,6 +116,20 @@ json::object config_json(const models::DecoderConfig& c) {
   return object;
 }
 
+/// The part of the weights that one token reads.
+double read_share(const models::ModelSizes& sizes) {
+  if (sizes.weight_bytes == 0) return 0;
+  return static_cast<double>(sizes.bytes_per_token) / static_cast<double>(sizes.weight_bytes);
+}
+
+std::string nextn_text(const ModelReport& r) {
+  const auto& nextn = r.sizes.nextn;
+  const std::int64_t layers = r.config.num_nextn_predict_layers;
+  return base::cat(layers, layers == 1 ? " prediction layer" : " prediction layers", ", ", grouped(nextn.tensors),
+                   " tensors, ", count_text(nextn.parameters), " parameters, ", byte_text(nextn.bytes),
+                   " besides: not used yet");
+}
+
 json::array groups_json(const models::ModelSizes& sizes) {
   json::array rows;
   for (const models::TensorGroup& group : sizes.groups) {
@@ -130,7 +150,7 @@ json::array tensors_json(std::span<const formats::TensorView> tensors) {
     rows.push_back({{"name", base::to_valid_utf8(tensor.name)},
                     {"type", std::string(formats::info(tensor.dtype).name)},
                     {"shape", std::move(shape)},
-                    {"bytes", tensor.data.size()}});
+                    {"bytes", tensor.bytes()}});
   }
   return rows;
 }
@@ -154,6 +174,7 @@ std::string report_text(const ModelReport& r) {
   if (!r.licence.empty()) text += line("licence", r.licence);
   text += line("architecture", base::cat(r.config.architecture, " (", models::to_string(r.config.attention.kind), ", ",
                                          feed_forward_text(r.config), "), ", kind_name(r.kind)));
+  if (!r.planned.empty()) text += line("weights", base::cat("not here; as the configuration says, in ", r.planned));
   text += line("shape", shape_text(r.config));
   if (has_experts(r.config)) text += line("experts", experts_text(r.config.feed_forward.moe));
   text += line("parameters", base::cat(count_text(r.sizes.parameters), ", ", count_text(r.sizes.active_parameters),
@@ -171,10 +192,12 @@ std::string report_text(const ModelReport& r) {
   }
   text += line("file", base::cat(byte_text(r.sizes.file_bytes), " of tensors, ", byte_text(r.sizes.weight_bytes),
                                  " once loaded"));
+  if (r.sizes.nextn.tensors > 0) text += line("multi-token", nextn_text(r));
   text += line("decode speed",
                base::cat("at most ", rate_text(r.decode_limit), " tok/s here: ", byte_text(r.sizes.bytes_per_token),
-                         " a token, ", byte_text(static_cast<std::uint64_t>(r.read_bandwidth)), "/s read by ",
-                         r.threads, r.threads == 1 ? " thread" : " threads"));
+                         " a token (", fixed_text(100 * read_share(r.sizes), 1), " % of the weights), ",
+                         byte_text(static_cast<std::uint64_t>(r.read_bandwidth)), "/s read by ", r.threads,
+                         r.threads == 1 ? " thread" : " threads"));
   for (const std::string& warning : r.config.warnings) text += line("note", warning);
   return text + groups_text(r.sizes);
 }
@@ -185,7 +208,7 @@ std::string tensors_text(std::span<const formats::TensorView> tensors) {
   std::string text;
   for (const formats::TensorView& tensor : tensors) {
     text += base::cat(padded(printable(tensor.name), width), "  ", padded(formats::info(tensor.dtype).name, 7), "  ",
-                      padded(tensor.shape_text(), 16), "  ", byte_text(tensor.data.size()), "\n");
+                      padded(tensor.shape_text(), 16), "  ", byte_text(tensor.bytes()), "\n");
   }
   return text;
 }
@@ -196,6 +219,7 @@ std::string report_json(const ModelReport& r, std::span<const formats::TensorVie
   if (!r.name.empty()) object["name"] = base::to_valid_utf8(r.name);
   if (!r.licence.empty()) object["licence"] = base::to_valid_utf8(r.licence);
   object["format"] = kind_name(r.kind);
+  object["planned"] = r.planned.empty() ? json::value(nullptr) : json::value(r.planned);
   object["architecture"] = r.config.architecture;
   object["parameters"] = r.sizes.parameters;
   object["active_parameters"] = r.sizes.active_parameters;
@@ -213,6 +237,11 @@ std::string report_json(const ModelReport& r, std::span<const formats::TensorVie
   object["file_bytes"] = r.sizes.file_bytes;
   object["weight_bytes"] = r.sizes.weight_bytes;
   object["bytes_per_token"] = r.sizes.bytes_per_token;
+  object["share_per_token"] = read_share(r.sizes);
+  object["nextn"] = {{"layers", r.config.num_nextn_predict_layers},
+                     {"tensors", r.sizes.nextn.tensors},
+                     {"parameters", r.sizes.nextn.parameters},
+                     {"bytes", r.sizes.nextn.bytes}};
   object["threads"] = r.threads;
   object["read_bandwidth"] = r.read_bandwidth;
   object["decode_tokens_per_second_limit"] = r.decode_limit;

@@ -67,8 +67,8 @@ struct Engine::Impl {
     kernels::check_attention_shape(models::kv_layout(config, kv_type_of(options)),
                                    static_cast<std::size_t>(config.attention.heads), checkpoint.path());
     const std::uint64_t available = options.memory_limit != 0 ? options.memory_limit : base::available_memory();
-    return plan_memory(config, models::measure(checkpoint, config), kv_type_of(options), options.context, options.chunk,
-                       available);
+    return plan_memory(config, models::measure(checkpoint, config, options.numerics), kv_type_of(options),
+                       options.context, options.chunk, available);
   }
 
   static models::Decoder load(const formats::Checkpoint& checkpoint, const EngineOptions& options,

@@ -28,10 +28,19 @@ bool ends_with_any(std::string_view name, std::initializer_list<std::string_view
 /// Python's pickle runs code when it is read; such files are never opened.
 bool is_pickle_name(std::string_view name) { return ends_with_any(name, {".bin", ".pt", ".pth", ".ckpt", ".pkl"}); }
 
+std::string_view place_of(const TensorView& tensor) {
+  return tensor.file != nullptr ? std::string_view(tensor.file->path()) : std::string_view("the plan");
+}
+
 }  // namespace
 
 std::uint64_t TensorView::elements() const noexcept {
   return std::accumulate(shape.begin(), shape.end(), std::uint64_t{1}, std::multiplies<>());
+}
+
+std::uint64_t TensorView::bytes() const noexcept {
+  const DTypeInfo& type = info(dtype);
+  return elements() / type.block_elements * type.block_bytes;
 }
 
 std::string TensorView::shape_text() const {
@@ -60,6 +69,24 @@ std::shared_ptr<const Checkpoint> Checkpoint::open(const std::string& path) {
   return builder.finish();
 }
 
+std::shared_ptr<const Checkpoint> Checkpoint::open_config(const std::string& path) {
+  std::error_code ignored;
+  const bool folder = std::filesystem::is_directory(path, ignored);
+  const std::string file = folder ? path + "/config.json" : path;
+  if (!std::filesystem::exists(file, ignored)) throw Error(ErrorCode::not_found, cat(file, ": there is no such file"));
+  const std::string parent = std::filesystem::path(path).parent_path().string();
+  CheckpointBuilder builder(CheckpointKind::safetensors, folder ? path : parent.empty() ? "." : parent);
+  builder.load_config(file);
+  return builder.finish();
+}
+
+std::shared_ptr<const Checkpoint> Checkpoint::planned(const Checkpoint& config, CheckpointKind kind,
+                                                      std::span<const TensorSpec> tensors) {
+  CheckpointBuilder builder(kind, config.path());
+  builder.plan(config, tensors);
+  return builder.finish();
+}
+
 const TensorView* Checkpoint::find(std::string_view name) const noexcept {
   const auto it = std::lower_bound(by_name_.begin(), by_name_.end(), name,
                                    [this](std::uint32_t i, std::string_view n) { return tensors_[i].name < n; });
@@ -73,7 +100,7 @@ const TensorView& Checkpoint::require(std::string_view name) const {
 
 std::uint64_t Checkpoint::tensor_bytes() const noexcept {
   std::uint64_t sum = 0;
-  for (const TensorView& tensor : tensors_) sum += tensor.data.size();
+  for (const TensorView& tensor : tensors_) sum += tensor.bytes();
   return sum;
 }
 
@@ -92,6 +119,20 @@ const base::MappedFile& CheckpointBuilder::map(const std::string& path) {
   return *checkpoint_->files_.back();
 }
 
+void CheckpointBuilder::plan(const Checkpoint& config, std::span<const TensorSpec> tensors) {
+  checkpoint_->config_ = config.config_;
+  checkpoint_->config_path_ = config.config_path_;
+  checkpoint_->tensors_.reserve(tensors.size());
+  for (const TensorSpec& spec : tensors) {
+    data_bytes(spec);  // throws where the row is no whole number of blocks
+    TensorView tensor;
+    tensor.name = spec.name;
+    tensor.dtype = spec.dtype;
+    tensor.shape = spec.shape;
+    checkpoint_->tensors_.push_back(std::move(tensor));
+  }
+}
+
 std::shared_ptr<const Checkpoint> CheckpointBuilder::finish() {
   const std::vector<TensorView>& tensors = checkpoint_->tensors_;
   std::vector<std::uint32_t>& order = checkpoint_->by_name_;
@@ -102,8 +143,8 @@ std::shared_ptr<const Checkpoint> CheckpointBuilder::finish() {
   const auto twice = std::adjacent_find(
       order.begin(), order.end(), [&](std::uint32_t a, std::uint32_t b) { return tensors[a].name == tensors[b].name; });
   if (twice != order.end())
-    throw Error(ErrorCode::format, cat(tensors[*twice].file->path(), ": tensor ", quote_name(tensors[*twice].name),
-                                       " is also in ", tensors[*(twice + 1)].file->path()));
+    throw Error(ErrorCode::format, cat(place_of(tensors[*twice]), ": tensor ", quote_name(tensors[*twice].name),
+                                       " is also in ", place_of(tensors[*(twice + 1)])));
   checkpoint_->check_files();
   return std::move(checkpoint_);
 }

@@ -15,6 +15,7 @@
 #include "base/mapped_file.h"
 #include "formats/dtype.h"
 #include "formats/gguf.h"
+#include "formats/tensor_spec.h"
 
 namespace minke::formats {
 
@@ -27,6 +28,8 @@ struct TensorView {
   const base::MappedFile* file = nullptr;
 
   std::uint64_t elements() const noexcept;
+  /// Of the data, also where the checkpoint is only planned and `data` is empty.
+  std::uint64_t bytes() const noexcept;
   /// "[151936, 1536]"
   std::string shape_text() const;
 };
@@ -39,6 +42,14 @@ class Checkpoint {
   /// file, or the first file of a split one. Every header is checked here: types, shapes, extents inside
   /// the files, no overlap, no duplicate names, no missing shard. Errors name the file and the item.
   static std::shared_ptr<const Checkpoint> open(const std::string& path);
+
+  /// A configuration without weights: `path` is a config.json (of any name), or a folder that holds one. It has no
+  /// tensors.
+  static std::shared_ptr<const Checkpoint> open_config(const std::string& path);
+
+  /// What a checkpoint of that configuration would hold: tensors without data. Errors as data_bytes.
+  static std::shared_ptr<const Checkpoint> planned(const Checkpoint& config, CheckpointKind kind,
+                                                   std::span<const TensorSpec> tensors);
 
   CheckpointKind kind() const noexcept { return kind_; }
   const std::string& path() const noexcept { return path_; }
@@ -54,6 +65,8 @@ class Checkpoint {
 
   /// safetensors: the JSON objects beside the weights; empty when the file is not there.
   const boost::json::object& config() const noexcept { return config_; }
+  /// Where config() was read.
+  const std::string& config_path() const noexcept { return config_path_; }
   const boost::json::object& generation_config() const noexcept { return generation_config_; }
   const boost::json::object& tokenizer_config() const noexcept { return tokenizer_config_; }
   /// Path of tokenizer.json in a safetensors folder; empty when there is none (also for GGUF).
@@ -66,6 +79,9 @@ class Checkpoint {
   /// GGUF: the metadata of the first file. Empty for safetensors.
   const GgufMetadata& metadata() const noexcept { return metadata_; }
 
+  /// False when this is a configuration alone, or a plan.
+  bool has_weights() const noexcept { return !files_.empty(); }
+
   /// Throws Error(io) if a file was truncated while it was mapped.
   void check_files() const;
 
@@ -74,7 +90,7 @@ class Checkpoint {
   friend class CheckpointBuilder;
 
   CheckpointKind kind_ = CheckpointKind::safetensors;
-  std::string path_;
+  std::string path_, config_path_;
   std::vector<std::shared_ptr<const base::MappedFile>> files_;
   std::vector<TensorView> tensors_;
   std::vector<std::uint32_t> by_name_;  // indices into tensors_, sorted by name

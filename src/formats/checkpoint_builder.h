@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 
@@ -15,6 +16,10 @@ class CheckpointBuilder {
 
   /// A folder that holds config.json and safetensors files.
   void load_safetensors_folder();
+  /// config.json alone: `file`, and the other texts when that is the name it has in a model's folder.
+  void load_config(const std::string& file);
+  /// What `config` would be with these tensors.
+  void plan(const Checkpoint& config, std::span<const TensorSpec> tensors);
   /// A GGUF file, or the first file of a split one.
   void load_gguf();
 

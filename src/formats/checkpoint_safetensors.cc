@@ -181,10 +181,17 @@ void CheckpointBuilder::load_safetensors_folder() {
   }
 }
 
+void CheckpointBuilder::load_config(const std::string& file) {
+  if (std::filesystem::path(file).filename() == "config.json") return load_texts();
+  checkpoint_->config_path_ = file;
+  checkpoint_->config_ = read_json_object(file, kMaxConfigBytes);
+}
+
 void CheckpointBuilder::load_texts() {
   Checkpoint& checkpoint = *checkpoint_;
   const std::string folder = checkpoint.path_ + "/";
-  checkpoint.config_ = read_json_object(folder + "config.json", kMaxConfigBytes);
+  checkpoint.config_path_ = folder + "config.json";
+  checkpoint.config_ = read_json_object(checkpoint.config_path_, kMaxConfigBytes);
   checkpoint.generation_config_ = read_if_there(folder + "generation_config.json", kMaxConfigBytes);
   checkpoint.tokenizer_config_ = read_if_there(folder + "tokenizer_config.json", kMaxTokenizerConfigBytes);
   if (is_file(folder + "tokenizer.json")) checkpoint.tokenizer_path_ = folder + "tokenizer.json";

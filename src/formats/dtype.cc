@@ -99,6 +99,12 @@ std::optional<DType> dtype_from_ggml(std::uint32_t number) {
   return number < kGgmlTypes.size() ? kGgmlTypes[number].type : std::nullopt;
 }
 
+std::optional<std::uint32_t> ggml_number(DType type) {
+  for (std::uint32_t number = 0; number < kGgmlTypes.size(); ++number)
+    if (kGgmlTypes[number].type == type) return number;
+  return std::nullopt;
+}
+
 std::string_view ggml_type_name(std::uint32_t number) {
   return number < kGgmlTypes.size() ? kGgmlTypes[number].name : "unknown";
 }

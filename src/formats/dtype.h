@@ -41,6 +41,9 @@ std::optional<DType> dtype_from_safetensors(std::string_view name);
 /// By ggml's type number; nullopt when this program does not read it.
 std::optional<DType> dtype_from_ggml(std::uint32_t number);
 
+/// ggml's type number; nullopt for a type that a GGUF cannot hold (F8_E4M3).
+std::optional<std::uint32_t> ggml_number(DType type);
+
 /// ggml's own name for a type number, for messages about types that are not read ("IQ2_XXS");
 /// "unknown" when there is none.
 std::string_view ggml_type_name(std::uint32_t number);

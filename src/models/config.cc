@@ -94,7 +94,11 @@ void check_json_only(const ConfigSource& source, const json::object& config, con
     check_fp8(source.inside(*quantization, "quantization_config"), *quantization);
 }
 
-void fill_from_tensors(const formats::Checkpoint& checkpoint, DecoderConfig& config) {
+void fill_from_tensors(const ConfigSource& source, const formats::Checkpoint& checkpoint, DecoderConfig& config) {
+  if (checkpoint.tensors().empty()) {  // a configuration alone
+    if (config.vocab_size == 0) throw Error(ErrorCode::format, cat(source.file(), ": vocab_size: missing"));
+    return;
+  }
   const bool gguf = checkpoint.kind() == formats::CheckpointKind::gguf;
   const formats::TensorView& embedding = checkpoint.require(gguf ? "token_embd.weight" : "model.embed_tokens.weight");
   if (embedding.shape.size() != 2 || embedding.shape[0] == 0 || embedding.shape[0] > (1u << 24))
@@ -236,7 +240,7 @@ DecoderConfig read_config(const formats::Checkpoint& checkpoint) {
   if (architecture.blocks.always_qkv_bias) config.attention.qkv_bias = true;
   config.attention.kind = architecture.blocks.attention;
   config.attention.qk_norm = architecture.blocks.qk_norm;
-  fill_from_tensors(checkpoint, config);
+  fill_from_tensors(source, checkpoint, config);
   if (config.attention.kind == AttentionKind::mla) {
     fill_mla(source, config);
   } else {

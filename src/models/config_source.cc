@@ -47,7 +47,7 @@ ConfigSource::ConfigSource(const formats::Checkpoint& checkpoint) : architecture
     file_ = checkpoint.path();
   } else {
     json_ = &checkpoint.config();
-    file_ = checkpoint.path() + "/config.json";
+    file_ = checkpoint.config_path();
   }
 }
 

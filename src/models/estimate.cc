@@ -13,8 +13,8 @@ namespace {
 
 class Measurer final : public WeightVisitor {
  public:
-  Measurer(const formats::Checkpoint& checkpoint, const DecoderConfig& config)
-      : checkpoint_(checkpoint), config_(config), tensors_(checkpoint, config) {}
+  Measurer(const formats::Checkpoint& checkpoint, const DecoderConfig& config, kernels::Numerics numerics)
+      : checkpoint_(checkpoint), config_(config), numerics_(numerics), tensors_(checkpoint, config) {}
 
   void linear(Role role, std::int64_t layer, std::int64_t rows, std::int64_t cols, bool bias, Linear&) override {
     const formats::TensorView& tensor = tensors_.matrix(role, layer, rows, cols);
@@ -51,12 +51,7 @@ class Measurer final : public WeightVisitor {
   void latent_heads(std::int64_t layer, MlaWeights&) override {
     const MlaConfig& mla = config_.attention.mla;
     const std::int64_t heads = config_.attention.heads;
-    if (tensors_.has(Role::kv_b, layer) || !tensors_.has(Role::k_b, layer)) {
-      const std::int64_t rows = mla.qk_nope_head_dim + mla.v_head_dim;
-      add_some(Role::kv_b, tensors_.matrix(Role::kv_b, layer, heads * rows, mla.kv_lora_rank), heads, rows,
-               mla.kv_lora_rank, heads);
-      return;
-    }
+    if (tensors_.has(Role::kv_b, layer) || !tensors_.has(Role::k_b, layer)) return fused_latent_heads(layer);
     add_some(Role::k_b, tensors_.stack(Role::k_b, layer, heads, mla.kv_lora_rank, mla.qk_nope_head_dim), heads,
              mla.kv_lora_rank, mla.qk_nope_head_dim, heads);
     add_some(Role::v_b, tensors_.stack(Role::v_b, layer, heads, mla.v_head_dim, mla.kv_lora_rank), heads,
@@ -65,9 +60,35 @@ class Measurer final : public WeightVisitor {
 
   void check_all_used() const { tensors_.check_all_used(); }
 
+  void count_nextn() {
+    for (const formats::TensorView& tensor : checkpoint_.tensors()) {
+      if (!is_nextn(tensor.name, config_)) continue;
+      sizes.nextn.tensors += 1;
+      sizes.nextn.bytes += tensor.bytes();
+      if (!tensor.name.ends_with("_scale_inv")) sizes.nextn.parameters += tensor.elements();
+    }
+  }
+
   ModelSizes sizes;
 
  private:
+  /// One half is held as the file has it, the other transposed, in a type of its own.
+  void fused_latent_heads(std::int64_t layer) {
+    const MlaConfig& mla = config_.attention.mla;
+    const std::int64_t heads = config_.attention.heads;
+    const formats::TensorView& tensor =
+        tensors_.matrix(Role::kv_b, layer, heads * (mla.qk_nope_head_dim + mla.v_head_dim), mla.kv_lora_rank);
+    const auto size = [](std::int64_t n) { return static_cast<std::uint64_t>(n); };
+    const std::uint64_t packed =
+        size(heads) * (kernels::PackedMatrix::packed_bytes(transposed_type(tensor.dtype, numerics_),
+                                                           size(mla.kv_lora_rank), size(mla.qk_nope_head_dim)) +
+                       kernels::PackedMatrix::packed_bytes(tensor.dtype, size(mla.v_head_dim), size(mla.kv_lora_rank)));
+    add(Role::kv_b, tensor, packed);
+    add_scales(Role::kv_b, tensor);
+    sizes.active_parameters += tensor.elements();
+    sizes.bytes_per_token += packed;
+  }
+
   /// `count` matrices of which one token reads `active`.
   void add_some(Role role, const formats::TensorView& tensor, std::int64_t count, std::int64_t rows, std::int64_t cols,
                 std::int64_t active) {
@@ -81,7 +102,7 @@ class Measurer final : public WeightVisitor {
 
   /// FP8 scales: in the packed size already.
   void add_scales(Role role, const formats::TensorView& tensor) {
-    if (tensor.dtype == formats::DType::f8_e4m3) add(role, tensors_.scales(tensor), 0);
+    if (tensor.dtype == formats::DType::f8_e4m3) add(role, tensors_.scales(tensor), 0, 0);
   }
 
   void add_plain(Role role, const formats::TensorView& tensor) {
@@ -91,6 +112,10 @@ class Measurer final : public WeightVisitor {
   }
 
   void add(Role role, const formats::TensorView& tensor, std::uint64_t packed) {
+    add(role, tensor, packed, tensor.elements());
+  }
+
+  void add(Role role, const formats::TensorView& tensor, std::uint64_t packed, std::uint64_t parameters) {
     const std::string_view name = group_name(role);
     auto group = std::find_if(sizes.groups.begin(), sizes.groups.end(), [&](const TensorGroup& candidate) {
       return candidate.role == name && candidate.dtype == tensor.dtype;
@@ -98,25 +123,27 @@ class Measurer final : public WeightVisitor {
     if (group == sizes.groups.end())
       group = sizes.groups.insert(group, {.role = std::string(name), .dtype = tensor.dtype});
     group->tensors += 1;
-    group->parameters += tensor.elements();
-    group->bytes += tensor.data.size();
-    sizes.parameters += tensor.elements();
-    sizes.file_bytes += tensor.data.size();
+    group->parameters += parameters;
+    group->bytes += tensor.bytes();
+    sizes.parameters += parameters;
+    sizes.file_bytes += tensor.bytes();
     sizes.weight_bytes += packed;
   }
 
   const formats::Checkpoint& checkpoint_;
   const DecoderConfig& config_;
+  kernels::Numerics numerics_;
   CheckedTensors tensors_;
 };
 
 }  // namespace
 
-ModelSizes measure(const formats::Checkpoint& checkpoint, const DecoderConfig& config) {
+ModelSizes measure(const formats::Checkpoint& checkpoint, const DecoderConfig& config, kernels::Numerics numerics) {
   DecoderWeights unused;
-  Measurer measurer(checkpoint, config);
+  Measurer measurer(checkpoint, config, numerics);
   visit_weights(config, unused, measurer);
   measurer.check_all_used();
+  measurer.count_nextn();
   return measurer.sizes;
 }
 

@@ -7,6 +7,7 @@
 
 #include "formats/checkpoint.h"
 #include "kernels/kv_layout.h"
+#include "kernels/numerics.h"
 #include "models/config.h"
 
 namespace minke::models {
@@ -16,8 +17,8 @@ struct TensorGroup {
   std::string role;  ///< embedding, attention, feed-forward, norms, output
   formats::DType dtype = formats::DType::f32;
   std::size_t tensors = 0;
-  std::uint64_t parameters = 0;
-  std::uint64_t bytes = 0;  ///< in the file
+  std::uint64_t parameters = 0;  ///< scales of FP8 weights are none
+  std::uint64_t bytes = 0;       ///< in the file
 };
 
 struct ModelSizes {
@@ -27,10 +28,17 @@ struct ModelSizes {
   std::uint64_t weight_bytes = 0;     ///< once packed in memory
   std::uint64_t bytes_per_token = 0;  ///< weights read for one decoded token
   std::vector<TensorGroup> groups;
+
+  /// Of the multi-token prediction layers, which are not run: they are in none of the numbers above.
+  struct {
+    std::size_t tensors = 0;
+    std::uint64_t parameters = 0, bytes = 0;
+  } nextn;
 };
 
-/// Error(format) when a tensor that the architecture needs is missing or has another shape.
-ModelSizes measure(const formats::Checkpoint& checkpoint, const DecoderConfig& config);
+/// Also of a checkpoint that is only planned. `numerics`: what the weights will be loaded for (load_weights). Error
+/// (format) when a tensor that the architecture needs is missing or has another shape.
+ModelSizes measure(const formats::Checkpoint& checkpoint, const DecoderConfig& config, kernels::Numerics numerics);
 
 /// How a layer's keys and values lie in a block of the cache.
 kernels::KvLayout kv_layout(const DecoderConfig& config, kernels::KvType type);

@@ -17,14 +17,6 @@ using base::cat;
 using base::Error;
 using base::ErrorCode;
 
-/// Multi-token prediction layers follow the decoder's and are not run.
-bool is_nextn(std::string_view name, const DecoderConfig& config) {
-  for (std::int64_t i = 0; i < config.num_nextn_predict_layers; ++i)
-    for (const std::string_view prefix : {"model.layers.", "blk."})
-      if (name.starts_with(cat(prefix, config.num_hidden_layers + i, "."))) return true;
-  return false;
-}
-
 /// Tensors that published checkpoints carry but no forward pass reads: rotary tables of old versions of
 /// transformers, and the head that a tied model does not use.
 bool is_harmless(std::string_view name, const DecoderConfig& config) {
@@ -168,14 +160,10 @@ class Loader final : public WeightVisitor {
       rows.unpack_row(n, values);
       for (std::size_t r = 0; r < r_count; ++r) transposed[r * n_count + n] = values[r];
     }
-    const bool lossless_bf16 = tensor.dtype == formats::DType::bf16;
-    const bool plain = tensor.dtype == formats::DType::f32 || tensor.dtype == formats::DType::f16;
-    formats::TensorView view{.name = tensor.name, .dtype = formats::DType::f32};
-    if (!lossless_bf16 && (plain || numerics_ == kernels::Numerics::exact))
-      return pack(view, std::as_bytes(std::span(transposed)), rank, nope, {});
+    formats::TensorView view{.name = tensor.name, .dtype = transposed_type(tensor.dtype, numerics_)};
+    if (view.dtype == formats::DType::f32) return pack(view, std::as_bytes(std::span(transposed)), rank, nope, {});
     std::vector<std::uint16_t> halves(transposed.size());
     std::transform(transposed.begin(), transposed.end(), halves.begin(), to_bf16);
-    view.dtype = formats::DType::bf16;
     return pack(view, std::as_bytes(std::span(halves)), rank, nope, {});
   }
 
@@ -224,6 +212,20 @@ class Loader final : public WeightVisitor {
 };
 
 }  // namespace
+
+bool is_nextn(std::string_view name, const DecoderConfig& config) {
+  for (std::int64_t i = 0; i < config.num_nextn_predict_layers; ++i)
+    for (const std::string_view prefix : {"model.layers.", "blk."})
+      if (name.starts_with(cat(prefix, config.num_hidden_layers + i, "."))) return true;
+  return false;
+}
+
+formats::DType transposed_type(formats::DType in_file, kernels::Numerics numerics) {
+  using formats::DType;
+  if (in_file == DType::bf16) return DType::bf16;
+  const bool plain = in_file == DType::f32 || in_file == DType::f16;
+  return plain || numerics == kernels::Numerics::exact ? DType::f32 : DType::bf16;
+}
 
 CheckedTensors::CheckedTensors(const formats::Checkpoint& checkpoint, const DecoderConfig& config)
     : checkpoint_(&checkpoint), config_(&config), used_(checkpoint.tensors().size(), false) {}

@@ -22,6 +22,12 @@ using LoadProgress = std::function<void(std::uint64_t done_bytes, std::uint64_t 
 DecoderWeights load_weights(const formats::Checkpoint& checkpoint, const DecoderConfig& config,
                             kernels::Numerics numerics, base::ThreadPool& pool, const LoadProgress& progress);
 
+/// Whether a tensor belongs to a multi-token prediction layer: those follow the decoder's and are not run.
+bool is_nextn(std::string_view name, const DecoderConfig& config);
+
+/// The type in which the half of a fused kv_b_proj that is transposed is held (load_weights).
+formats::DType transposed_type(formats::DType in_file, kernels::Numerics numerics);
+
 /// The tensors a configuration calls for, checked as load_weights does but not read.
 class CheckedTensors {
  public:

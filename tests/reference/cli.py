@@ -24,6 +24,8 @@ import sys
 import time
 
 GOLDEN = pathlib.Path(__file__).resolve().parent.parent / "golden"
+TINY_MOE = GOLDEN / "tiny_moe"
+SHAPES = GOLDEN.parent.parent / "data" / "shapes"
 TOLERANCE = 2e-4  # of the largest |logit|
 FOOTER = re.compile(r"prefill [\d,]+ tokens( [\d,.]+ tok/s)? \| decode [\d,]+ tokens( [\d,.]+ tok/s)? \| cache \d+\n$")
 
@@ -331,6 +333,120 @@ def test_show(suite):
                 "--render", "-", stdin=messages)
     suite.fails("nothing to render", 1, "no messages", "show", tiny_gguf("qwen2"), "--encoding", "chatml", "--render", "-",
                 stdin=b"[]")
+
+
+# Facts of published models: parameters, active ones, bytes of the file, cache bytes a token, prediction tensors.
+PUBLISHED = {
+    "deepseek-v3": (671.0e9, 36.6e9, 673e9, 61 * 576 * 2, 1564),
+    "deepseek-v2": (235.7e9, 20.9e9, 471e9, 60 * 576 * 2, 0),
+    "deepseek-v2-lite": (15.7e9, 2.45e9, 31.4e9, 27 * 576 * 2, 0),
+    "glm-4.7-flash": (29.9e9, 3.58e9, 59.9e9, 47 * 576 * 2, 212),
+    "kimi-k2": (1026.4e9, 31.7e9, 1029e9, 61 * 576 * 2, 0),
+    "qwen3-30b-a3b": (30.5e9, 3.04e9, 61.1e9, 48 * 2 * 4 * 128 * 2, 0),
+    "deepseek-moe-16b": (16.4e9, 2.62e9, 32.8e9, 28 * 2 * 16 * 128 * 2, 0),
+    "deepseek-r1-distill-qwen-1.5b": (1.777e9, 1.544e9, 3.55e9, 28 * 2 * 2 * 128 * 2, 0),
+}
+
+
+def test_show_config(suite):
+    for name, (total, active, file_bytes, kv, nextn) in PUBLISHED.items():
+        report = json.loads(suite.run("show", SHAPES / f"{name}.json", "--json").stdout)
+        suite.check(f"parameters of {name}", abs(report["parameters"] / total - 1) < 3e-3, report["parameters"])
+        suite.check(f"active of {name}", abs(report["active_parameters"] / active - 1) < 5e-3, report["active_parameters"])
+        suite.check(f"bytes of {name}", abs(report["file_bytes"] / file_bytes - 1) < 3e-3, report["file_bytes"])
+        suite.check(f"cache of {name}", report["kv_bytes_per_token"] == kv, report["kv_bytes_per_token"])
+        suite.check(f"prediction layer of {name}", report["nextn"]["tensors"] == nextn, report["nextn"])
+        suite.check(f"share of {name}", abs(report["share_per_token"] * report["weight_bytes"] - report["bytes_per_token"]) < 1e3)
+        suite.check(f"contexts of {name}", [m["context"] for m in report["memory"]]
+                    == [n for n in (4096, 32768) if n < report["context_length"]] + [report["context_length"]])
+    v3 = SHAPES / "deepseek-v3.json"
+    text = suite.run("show", v3).stdout.decode()
+    for wanted in ("not here; as the configuration says, in fp8", "8 of 256 per token", "671.03 B, 36.63 B active",
+                   "1 prediction layer, 1,564 tensors", "not used yet", "128 heads over a latent of 512"):
+        suite.check(f"show V3: {wanted}", wanted in text, text)
+    q4 = json.loads(suite.run("show", v3, "--type", "q4_k_m", "--json").stdout)
+    suite.check("V3 in q4_k_m", q4["planned"] == "q4_k_m" and abs(q4["file_bytes"] / 404.4e9 - 1) < 3e-3
+                and q4["parameters"] == 671026419200, (q4["planned"], q4["file_bytes"], q4["parameters"]))
+    folder = suite.work / "config-only"
+    folder.mkdir(exist_ok=True)
+    shutil.copy(v3, folder / "config.json")
+    alone = json.loads(suite.run("show", folder, "--json").stdout)
+    suite.check("a folder with config.json alone", alone["planned"] == "fp8" and alone["parameters"] == 671026419200)
+    suite.fails("--type with weights", 1, "has weights", "show", tiny("llama"), "--type", "q8_0")
+    suite.fails("an unknown type", 1, "q4_k_m", "show", v3, "--type", "q9")
+    fp8 = json.loads(suite.run("show", TINY_MOE / "deepseek_v3_fp8", "--json", "--tensors").stdout)
+    parameters = sum(math.prod(t["shape"]) for t in fp8["tensors"] if not t["name"].endswith("_scale_inv"))
+    suite.check("FP8 scales are no parameters", fp8["parameters"] == parameters and fp8["planned"] is None,
+                (fp8["parameters"], parameters))
+    mtp = json.loads(suite.run("show", TINY_MOE / "deepseek_v3_mtp", "--json", "--tensors").stdout)
+    layer = f"model.layers.{mtp['config']['layers']}."
+    own = [t for t in mtp["tensors"] if t["name"].startswith(layer)]
+    suite.check("prediction tensors of a checkpoint", own and mtp["nextn"]["tensors"] == len(own)
+                and mtp["nextn"]["bytes"] == sum(t["bytes"] for t in own), mtp["nextn"])
+
+
+def test_gen(suite):
+    out = suite.work / "gen"
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir()
+    config = TINY_MOE / "deepseek_v2_lite"
+    for name, flags in (("a.gguf", ()), ("b.gguf", ("-t", "1")), ("c.gguf", ("--seed", "2")), ("d.gguf", ("--std", "0.5"))):
+        result = suite.run("gen", config, "-o", out / name, *flags)
+        suite.check(f"gen {name}", result.returncode == 0, result.stderr)
+    digest = [(out / f"{n}.gguf").read_bytes() for n in "abcd"]
+    suite.check("the same seed, the same bytes", digest[0] == digest[1] and len(set(digest)) == 3)
+    suite.run("eval", "logits", out / "a.gguf", "--ids", "1,2,3,4", "-o", out / "logits.f32")
+    logits = read_floats(out / "logits.f32")
+    suite.check("finite logits of ordinary size", all(math.isfinite(x) for x in logits) and 0.05 < max(map(abs, logits)) < 50,
+                max(map(abs, logits)))
+    suite.check("gen fp8", suite.run("gen", config, "-o", out / "fp8", "--type", "fp8", "--layers", "2",
+                                     "--shard-size", "100kB").returncode == 0)
+    report = json.loads(suite.run("show", out / "fp8", "--json").stdout)
+    suite.check("its layers and types", report["config"]["layers"] == 2
+                and any(g["type"] == "F8_E4M3" for g in report["tensor_groups"]), report["tensor_groups"])
+    suite.fails("a name that is taken", 1, "there is something of that name", "gen", config, "-o", out / "a.gguf")
+    suite.fails("fp8 in a GGUF", 1, "a GGUF cannot hold it", "gen", config, "-o", out / "x.gguf", "--type", "fp8")
+    suite.fails("q4_k_m in safetensors", 1, "safetensors cannot hold it", "gen", config, "-o", out / "x", "--type", "q4_k_m")
+    suite.fails("a full disk", 1, "bytes are needed", "gen", SHAPES / "kimi-k2.json", "-o", out / "k2")
+    suite.fails("a folder that is not there", 1, "nowhere", "gen", config, "-o", out / "nowhere" / "x.gguf")
+    process = subprocess.Popen([suite.minke, "gen", str(SHAPES / "deepseek-r1-distill-qwen-1.5b.json"), "-o", str(out / "stopped.gguf")],
+                               stderr=subprocess.PIPE, env=suite.env)
+    while not (out / "stopped.gguf.part").exists() and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    process.communicate()
+    suite.check("Ctrl-C leaves nothing", process.returncode == 130 and not list(out.glob("stopped*")), list(out.glob("stopped*")))
+
+
+def test_many_shards(suite):
+    """V3's real shape as published: 91 thousand tensors in about 160 files; the data are holes."""
+    out = suite.work / "v3-sparse"
+    shutil.rmtree(out, ignore_errors=True)
+    result = suite.run("gen", SHAPES / "deepseek-v3.json", "-o", out, "--sparse")
+    suite.check("gen --sparse", result.returncode == 0, result.stderr)
+    shards = sorted(out.glob("*.safetensors"))
+    start = time.monotonic()
+    report = json.loads(suite.run("show", out, "--json").stdout)
+    seconds = time.monotonic() - start
+    tensors = sum(g["tensors"] for g in report["tensor_groups"]) + report["nextn"]["tensors"]
+    print(f"V3: {tensors} tensors in {len(shards)} shards opened and measured in {seconds:.2f} s")
+    suite.check("tensors and shards", tensors > 91000 and 155 <= len(shards) <= 170, (tensors, len(shards)))
+    suite.check("opened in seconds", seconds < 15, seconds)  # 3 s alone on two cores of an AMD EPYC
+    shard = shards[40]
+    with open(shard, "r+b") as file:
+        length = int.from_bytes(file.read(8), "little")
+        file.seek(0)
+        text = file.read(8 + length)
+        name = re.search(rb'"(model\.layers\.\d+\.mlp\.experts\.\d+\.up_proj\.weight)"', text)[1]
+        at = text.index(b'"F8_E4M3"', text.index(name))
+        file.seek(at)
+        file.write(b'"F8_E5M2"')
+    suite.fails("a wrong type: shard and tensor", 1, f"{re.escape(shard.name)}: tensor '{re.escape(name.decode())}'", "show", out)
+    os.truncate(shard, 1 << 20)
+    suite.fails("a short shard", 1, re.escape(shard.name), "show", out)
+    shard.unlink()
+    suite.fails("a missing shard", 1, re.escape(shard.name) + ": the shard is missing", "show", out)
+    shutil.rmtree(out)
 
 
 def test_store(suite):
