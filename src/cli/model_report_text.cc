@@ -44,8 +44,8 @@ std::string heads_text(const models::AttentionConfig& a) {
 }
 
 std::string shape_text(const models::DecoderConfig& c) {
-  return base::cat(c.num_hidden_layers, " layers, ", c.hidden_size, " wide, ", heads_text(c.attention), ", feed-forward ",
-                   c.feed_forward.intermediate_size);
+  return base::cat(c.num_hidden_layers, " layers, ", c.hidden_size, " wide, ", heads_text(c.attention),
+                   ", feed-forward ", c.feed_forward.intermediate_size);
 }
 
 json::object sampling_json(const models::SamplingDefaults& defaults) {

@@ -54,15 +54,18 @@ std::vector<float> normal_quantiles() {
   return quantiles;
 }
 
+/// Between the magnitudes of neighbouring E4M3 codes, in ascending order.
+std::vector<float> f8_borders() {
+  std::vector<float> borders;
+  for (std::uint8_t code = 0; code < 0x7e; ++code)
+    borders.push_back((kernels::f8_to_float(code) + kernels::f8_to_float(static_cast<std::uint8_t>(code + 1))) / 2);
+  return borders;
+}
+
 /// The nearest E4M3 code; a tie goes to the smaller magnitude.
-std::uint8_t nearest_f8(float value) {
-  int best = 0;
-  const float magnitude = std::fabs(value);
-  for (int code = 1; code < 0x7f; ++code)
-    if (std::fabs(kernels::f8_to_float(static_cast<std::uint8_t>(code)) - magnitude) <
-        std::fabs(kernels::f8_to_float(static_cast<std::uint8_t>(best)) - magnitude))
-      best = code;
-  return static_cast<std::uint8_t>(best | (value < 0 ? 0x80 : 0));
+std::uint8_t nearest_f8(float value, std::span<const float> borders) {
+  const auto code = std::lower_bound(borders.begin(), borders.end(), std::fabs(value)) - borders.begin();
+  return static_cast<std::uint8_t>(code | (value < 0 ? 0x80 : 0));
 }
 
 /// What code q stands for before it is scaled.
@@ -236,7 +239,9 @@ void fill_blocks(const CodecSpec& spec, const PlannedTensor& tensor, const Value
 
 ValueTables::ValueTables()
     : normal_(normal_quantiles()), f8_(kQuantiles), codes_(static_cast<std::size_t>(DType::iq4_xs) + 1) {
-  for (std::size_t i = 0; i < kQuantiles; ++i) f8_[i] = nearest_f8(static_cast<float>(kF8Deviation) * normal_[i]);
+  const std::vector<float> borders = f8_borders();
+  for (std::size_t i = 0; i < kQuantiles; ++i)
+    f8_[i] = nearest_f8(static_cast<float>(kF8Deviation) * normal_[i], borders);
   for (const CodecSpec& spec : kernels::kCodecs)
     codes_[static_cast<std::size_t>(spec.dtype)] = code_table(spec, normal_);
 }

@@ -110,7 +110,7 @@ TEST(WriteCheckpoint, ThreadsAndShardsDoNotMatter) {
   base::ThreadPool one(1), three(3);
   WriteOptions options = options_for(CheckpointKind::safetensors, "fp8");
   write_checkpoint(*source.checkpoint, source.config, options, folder.path() + "/a", one);
-  options.shard_bytes = 50'000;
+  options.shard_bytes = 30'000;
   const Written sharded = write_checkpoint(*source.checkpoint, source.config, options, folder.path() + "/b", three);
   EXPECT_GT(sharded.files, 3u);
   const auto a = formats::Checkpoint::open(folder.path() + "/a");
