@@ -143,13 +143,14 @@ const Recipe& find_recipe(std::string_view name) {
                  [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
   for (const Recipe& recipe : kRecipes)
     if (recipe.name == lower) return recipe;
-  throw base::Error(base::ErrorCode::invalid_argument,
-                    cat("--type: expected one of ", recipe_names(), ", got '", name, "'"));
-}
-
-std::string recipe_names() {
   std::string names;
   for (const Recipe& recipe : kRecipes) names += cat(names.empty() ? "" : ", ", recipe.name);
+  throw base::Error(base::ErrorCode::invalid_argument, cat("type: expected one of ", names, ", got '", name, "'"));
+}
+
+std::vector<std::string> recipe_names() {
+  std::vector<std::string> names;
+  for (const Recipe& recipe : kRecipes) names.emplace_back(recipe.name);
   return names;
 }
 

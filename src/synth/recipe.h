@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "formats/checkpoint.h"
 #include "formats/dtype.h"
@@ -44,8 +45,7 @@ struct Recipe {
 
 /// By name in either case; Error(invalid_argument) lists them.
 const Recipe& find_recipe(std::string_view name);
-/// "bf16, f16, ...", for help and messages.
-std::string recipe_names();
+std::vector<std::string> recipe_names();
 
 /// Whether files of that kind can be made by it: F8_E4M3 is safetensors' alone, blocks of integers GGUF's.
 bool suits(const Recipe& recipe, formats::CheckpointKind kind);
