@@ -45,8 +45,7 @@ synth::PlanOptions plan_options(const GenFlags& flags, const formats::Checkpoint
     options.recipe = gguf ? &synth::find_recipe("q4_k_m") : &synth::own_recipe(source);
   }
   if (!synth::suits(*options.recipe, options.kind))
-    throw base::Error(
-        base::ErrorCode::invalid_argument,
+    throw UsageError(
         base::cat("--type ", options.recipe->name, ": ", gguf ? "a GGUF" : "safetensors", " cannot hold it"),
         gguf ? "fp8 is for --format safetensors" : "safetensors hold f32, f16, bf16 and fp8");
   return options;
@@ -55,6 +54,9 @@ synth::PlanOptions plan_options(const GenFlags& flags, const formats::Checkpoint
 int gen(const Session& session, const GenFlags& flags) {
   const auto source = formats::Checkpoint::open_config(flags.config);
   models::DecoderConfig config = models::read_config(*source);
+  if (flags.layers > config.num_hidden_layers)
+    throw UsageError(base::cat("--layers: the configuration has ", config.num_hidden_layers, ", got ", flags.layers),
+                     "");
   if (flags.layers > 0) synth::keep_layers(config, flags.layers);
   synth::WriteOptions options;
   options.plan = plan_options(flags, *source);
@@ -88,10 +90,12 @@ void add_gen_command(CLI::App& app, Session& session) {
   command->add_option("-o,--output", flags->output, "The .gguf file or the safetensors folder to make")
       ->required()
       ->option_text("OUT");
+  const std::vector<std::string> types = synth::recipe_names();
   command
       ->add_option("--type", flags->type,
-                   "Types of the weights: " + synth::recipe_names() +
-                       "; by default q4_k_m for a GGUF, else the configuration's own")
+                   base::cat("Types of the weights: ", CLI::detail::join(types, ", "),
+                             "; by default q4_k_m for a GGUF, else the configuration's own"))
+      ->check(CLI::IsMember(types, CLI::ignore_case))
       ->option_text("TYPE");
   command->add_option("--format", flags->format, "gguf or safetensors; by default told by OUT's ending")
       ->check(CLI::IsMember({"gguf", "safetensors"}))

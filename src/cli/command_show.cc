@@ -17,6 +17,7 @@
 #include "cli/options.h"
 #include "cli/output.h"
 #include "cli/text_file.h"
+#include "synth/recipe.h"
 
 namespace minke::cli {
 namespace {
@@ -75,6 +76,7 @@ void add_show_command(CLI::App& app, Session& session) {
       ->add_option(
           "--type", flags->type,
           "For a config.json: the types that sizes are for (q4_k_m, q8_0, fp8, ...), not the configuration's own")
+      ->check(CLI::IsMember(synth::recipe_names(), CLI::ignore_case))
       ->option_text("TYPE");
   command->add_flag("--tensors", flags->tensors, "Every tensor: name, type, shape, bytes");
   command->add_flag("--json", flags->json, "As one JSON object");

@@ -6,6 +6,7 @@
 #include "base/cat.h"
 #include "base/error.h"
 #include "base/thread_pool.h"
+#include "cli/command.h"
 #include "cli/sampling_choice.h"
 #include "engine/bandwidth.h"
 #include "synth/plan.h"
@@ -72,9 +73,8 @@ MemoryNeed memory_need(const ModelReport& report, std::uint64_t context, std::si
 ShownModel open_shown_model(const hub::ModelStore& store, const std::string& model, const std::string& type) {
   if (!is_configuration(model)) {
     if (!type.empty())
-      throw base::Error(base::ErrorCode::invalid_argument,
-                        base::cat("--type: ", model, " has weights, and they have their types"),
-                        "--type is for a config.json alone");
+      throw UsageError(base::cat("--type: ", model, " has weights, and they have their types"),
+                       "--type is for a config.json alone");
     const auto checkpoint = open_checkpoint(store, model);
     return {checkpoint, checkpoint, {}};
   }

@@ -47,7 +47,7 @@ struct ShownModel {
 };
 
 /// Opens MODEL; a config.json, or a folder that holds one and no weights, is planned in `type` (by default the
-/// configuration's own). Error(invalid_argument) for a type where the weights are there.
+/// configuration's own). UsageError for a type where the weights are there.
 ShownModel open_shown_model(const hub::ModelStore& store, const std::string& model, const std::string& type);
 
 /// Measures the read bandwidth, so it takes a fraction of a second. Errors as Checkpoint::open, read_config, measure.

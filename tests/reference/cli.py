@@ -372,8 +372,8 @@ def test_show_config(suite):
     shutil.copy(v3, folder / "config.json")
     alone = json.loads(suite.run("show", folder, "--json").stdout)
     suite.check("a folder with config.json alone", alone["planned"] == "fp8" and alone["parameters"] == 671026419200)
-    suite.fails("--type with weights", 1, "has weights", "show", tiny("llama"), "--type", "q8_0")
-    suite.fails("an unknown type", 1, "q4_k_m", "show", v3, "--type", "q9")
+    suite.fails("--type with weights", 2, "has weights", "show", tiny("llama"), "--type", "q8_0")
+    suite.fails("an unknown type", 2, "q4_k_m", "show", v3, "--type", "q9")
     fp8 = json.loads(suite.run("show", TINY_MOE / "deepseek_v3_fp8", "--json", "--tensors").stdout)
     parameters = sum(math.prod(t["shape"]) for t in fp8["tensors"] if not t["name"].endswith("_scale_inv"))
     suite.check("FP8 scales are no parameters", fp8["parameters"] == parameters and fp8["planned"] is None,
@@ -405,8 +405,9 @@ def test_gen(suite):
     suite.check("its layers and types", report["config"]["layers"] == 2
                 and any(g["type"] == "F8_E4M3" for g in report["tensor_groups"]), report["tensor_groups"])
     suite.fails("a name that is taken", 1, "there is something of that name", "gen", config, "-o", out / "a.gguf")
-    suite.fails("fp8 in a GGUF", 1, "a GGUF cannot hold it", "gen", config, "-o", out / "x.gguf", "--type", "fp8")
-    suite.fails("q4_k_m in safetensors", 1, "safetensors cannot hold it", "gen", config, "-o", out / "x", "--type", "q4_k_m")
+    suite.fails("fp8 in a GGUF", 2, "a GGUF cannot hold it", "gen", config, "-o", out / "x.gguf", "--type", "fp8")
+    suite.fails("q4_k_m in safetensors", 2, "safetensors cannot hold it", "gen", config, "-o", out / "x", "--type", "q4_k_m")
+    suite.fails("more layers than there are", 2, "--layers", "gen", config, "-o", out / "x.gguf", "--layers", "99")
     suite.fails("a full disk", 1, "bytes are needed", "gen", SHAPES / "kimi-k2.json", "-o", out / "k2")
     suite.fails("a folder that is not there", 1, "nowhere", "gen", config, "-o", out / "nowhere" / "x.gguf")
     process = subprocess.Popen([suite.minke, "gen", str(SHAPES / "deepseek-r1-distill-qwen-1.5b.json"), "-o", str(out / "stopped.gguf")],

@@ -5,16 +5,16 @@
 #include <filesystem>
 
 #include "base/error.h"
-#include "formats/file_builder.h"
 #include "models/estimate.h"
 #include "models/loader.h"
 #include "support/golden.h"
+#include "support/temp_folder.h"
 
 namespace minke::synth {
 namespace {
 
 using formats::CheckpointKind;
-using formats::testing::TempFolder;
+using test::TempFolder;
 
 WriteOptions options_for(CheckpointKind kind, std::string_view type) {
   WriteOptions options;
