@@ -188,8 +188,11 @@ class Loader final : public WeightVisitor {
                std::vector<kernels::PackedMatrix>& out) {
     const formats::TensorView& tensor = tensors_.stack(role, layer, count, rows, cols);
     const std::size_t bytes = tensor.data.size() / static_cast<std::size_t>(count);
-    for (std::int64_t i = 0; i < count; ++i)
-      out.push_back(pack(tensor, tensor.data.subspan(static_cast<std::size_t>(i) * bytes, bytes), rows, cols, {}));
+    for (std::int64_t i = 0; i < count; ++i) {
+      const auto matrix = tensor.data.subspan(static_cast<std::size_t>(i) * bytes, bytes);
+      out.push_back(pack(tensor, matrix, rows, cols, {}));
+      tensor.file->release(matrix);  // one by one: a layer's experts together are 2 GB in DeepSeek-V3
+    }
     finish_tensor(tensor);
   }
 
