@@ -75,7 +75,7 @@ std::string message_of(const std::string& path, kernels::Numerics numerics, Cost
 void measure_only(const std::string& path) {
   try {
     const auto checkpoint = formats::Checkpoint::open(path);
-    measure(*checkpoint, read_config(*checkpoint));
+    measure(*checkpoint, read_config(*checkpoint), kernels::Numerics::fast);
   } catch (const base::Error&) {
   }
 }
