@@ -7,7 +7,7 @@ if(MINKE_SANITIZE)
   set(isa_level -O1)
 endif()
 set(isa_dir ${CMAKE_CURRENT_LIST_DIR})
-target_sources(minke_kernels PRIVATE ${isa_dir}/isa_scalar.cc)
+target_sources(minke_kernels PRIVATE ${isa_dir}/isa_scalar.cc ${isa_dir}/isa_peak_scalar.cc)
 # The definition that the others are held to, not a fast path: -O3 unrolls its sixteen-lane loops for over a
 # minute of compile time (GCC 12), -O1 takes a third.
 set_source_files_properties(${isa_dir}/isa_scalar.cc PROPERTIES COMPILE_OPTIONS "-O1;-fno-exceptions")
@@ -21,6 +21,9 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   target_sources(minke_kernels PRIVATE ${isa_dir}/isa_avx2.cc ${isa_dir}/isa_avx512.cc)
   set_source_files_properties(${isa_dir}/isa_avx2.cc PROPERTIES COMPILE_OPTIONS "${isa_avx2_flags}")
   set_source_files_properties(${isa_dir}/isa_avx512.cc PROPERTIES COMPILE_OPTIONS "${isa_avx512_flags}")
+  target_sources(minke_kernels PRIVATE ${isa_dir}/isa_peak_avx2.cc ${isa_dir}/isa_peak_avx512.cc)
+  set_source_files_properties(${isa_dir}/isa_peak_avx2.cc PROPERTIES COMPILE_OPTIONS "${isa_avx2_flags}")
+  set_source_files_properties(${isa_dir}/isa_peak_avx512.cc PROPERTIES COMPILE_OPTIONS "${isa_avx512_flags}")
   # The assembly in it is its own; Clang's assembler wants to be told all the same.
   target_sources(minke_kernels PRIVATE ${isa_dir}/isa_amx.cc)
   set_source_files_properties(${isa_dir}/isa_amx.cc PROPERTIES COMPILE_OPTIONS
@@ -37,3 +40,4 @@ elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64|ARM64")
   isa_neon(neon_dotprod armv8.2-a+dotprod)
   isa_neon(neon_i8mm armv8.2-a+dotprod+i8mm)
 endif()
+set_source_files_properties(${isa_dir}/isa_peak_scalar.cc PROPERTIES COMPILE_OPTIONS "-O2;-fno-exceptions")
