@@ -51,7 +51,7 @@ BenchFile open_bench_file(const Session& session, const std::string& model) {
   file.given = model;
   file.checkpoint = open_checkpoint(session.environment.store(), model);
   const models::DecoderConfig config = models::read_config(*file.checkpoint);
-  file.sizes = models::measure(*file.checkpoint, config);
+  file.sizes = models::measure(*file.checkpoint, config, kernels::Numerics::fast);
   const auto number = file.checkpoint->metadata().find_uint("general.file_type");
   std::string_view type = number ? file_type_name(*number) : std::string_view();
   if (type.empty()) type = main_type(file.sizes);
