@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <csignal>
@@ -66,12 +67,20 @@ class SignalsBlocked {
 
 }  // namespace
 
-// One loop: run() writes task and count, then opens it by storing `unclaimed`. Whoever takes `unclaimed` from
-// k > 0 to k - 1 owns index count - k. `task` and `count` are read only by an owner, and run() does not return
-// before every index is counted in `done`; so a thread that comes late, even while the next loop is being set
-// up, either owns an index of the open loop or gets a number <= 0 and touches nothing.
+// One loop: run() writes task, count and every share's end, then opens the shares one by one by storing `unclaimed`.
+// Whoever takes a share's `unclaimed` from k > 0 to k - 1 owns index end - k. `task`, `count` and `end` are read only
+// by an owner, and run() does not return before every index is counted in `done`; so a thread that comes late, even
+// while the next loop is being set up, either owns an index of the open loop or gets a number <= 0 and touches nothing.
+//
+// A thread begins with the share of its own number: no two threads meet on one counter until the first is through, and
+// a thread's indices follow one another, as the memory behind them does. Then it takes what is left of the others'.
 struct ThreadPool::Shared {
-  alignas(kCacheLine) std::atomic<std::int64_t> unclaimed{0};
+  struct alignas(kCacheLine) Share {
+    std::atomic<std::int64_t> unclaimed{0};
+    std::int64_t end = 0;
+  };
+  std::unique_ptr<Share[]> shares;  // one per thread
+  std::size_t team = 1;
   alignas(kCacheLine) std::atomic<std::uint64_t> done{0};
   /// Set by the caller when it goes to sleep; what it sleeps on, so that `done` needs no futex of its own width.
   alignas(kCacheLine) std::atomic<std::uint32_t> finished{0};
@@ -83,26 +92,47 @@ struct ThreadPool::Shared {
   bool may_spin = true;
   std::vector<std::thread> threads;
 
-  /// Runs whatever indices can be claimed; true if this call finished the loop.
-  bool work() noexcept {
+  void open(std::size_t indices, const TaskRef& run) noexcept {
+    task = &run;
+    count = indices;
+    done.store(0, std::memory_order_relaxed);
+    for (std::size_t i = 0; i < team; ++i) {
+      const std::size_t begin = share_begin(i, indices), end = share_begin(i + 1, indices);
+      shares[i].end = static_cast<std::int64_t>(end);
+      shares[i].unclaimed.store(static_cast<std::int64_t>(end - begin), std::memory_order_release);
+    }
+  }
+
+  /// Without overflow: indices * i might.
+  std::size_t share_begin(std::size_t i, std::size_t indices) const noexcept {
+    return indices / team * i + std::min(i, indices % team);
+  }
+
+  /// Runs whatever indices can be claimed, those of share `self` first; true if this call finished the loop.
+  bool work(std::size_t self) noexcept {
     std::uint64_t mine = 0, total = 0;
-    for (;;) {
-      const std::int64_t left = unclaimed.fetch_sub(1, std::memory_order_acquire);
-      if (left <= 0) break;
-      total = count;
-      (*task)(static_cast<std::size_t>(total - static_cast<std::uint64_t>(left)));
-      ++mine;
+    for (std::size_t i = 0; i < team; ++i) {
+      Share& share = shares[self + i < team ? self + i : self + i - team];
+      // Reading first leaves the counter's line shared once it is used up.
+      while (share.unclaimed.load(std::memory_order_relaxed) > 0) {
+        const std::int64_t left = share.unclaimed.fetch_sub(1, std::memory_order_acquire);
+        if (left <= 0) break;
+        total = count;
+        (*task)(static_cast<std::size_t>(share.end - left));
+        ++mine;
+      }
     }
     return mine != 0 && done.fetch_add(mine, std::memory_order_acq_rel) + mine == total;
   }
 
-  void serve(std::uint32_t seen) noexcept {
+  void serve(std::size_t self) noexcept {
+    std::uint32_t seen = 0;
     for (;;) {
       const auto changed = [&] { return generation.load(std::memory_order_acquire) != seen; };
       if (!spin_until(changed, may_spin)) generation.wait(seen, std::memory_order_acquire);
       seen = generation.load(std::memory_order_acquire);
       if (stop.load(std::memory_order_acquire)) return;
-      if (work()) {
+      if (work(self)) {
         finished.fetch_add(1, std::memory_order_release);
         finished.notify_one();
       }
@@ -122,11 +152,13 @@ ThreadPool::ThreadPool(std::size_t threads) : shared_(std::make_unique<Shared>()
   const std::size_t others = threads > 1 ? threads - 1 : 0;
   // With more threads than processors, spinning would take the time of those that have work.
   shared_->may_spin = threads <= allowed_cpus().size();
+  shared_->team = others + 1;
+  shared_->shares = std::make_unique<Shared::Share[]>(others + 1);
   const SignalsBlocked blocked;
   try {
     shared_->threads.reserve(others);
     for (std::size_t i = 0; i < others; ++i) {
-      shared_->threads.emplace_back([shared = shared_.get()] { shared->serve(0); });
+      shared_->threads.emplace_back([shared = shared_.get(), i] { shared->serve(i + 1); });
       pthread_setname_np(shared_->threads.back().native_handle(), "minke-worker");
     }
   } catch (const std::system_error& error) {
@@ -147,15 +179,12 @@ void ThreadPool::run(std::size_t count, TaskRef task) {
     for (std::size_t i = 0; i < count; ++i) task(i);
     return;
   }
-  shared.task = &task;
-  shared.count = count;
-  shared.done.store(0, std::memory_order_relaxed);
   const std::uint32_t finished_before = shared.finished.load(std::memory_order_relaxed);
-  shared.unclaimed.store(static_cast<std::int64_t>(count), std::memory_order_release);
+  shared.open(count, task);
   shared.generation.fetch_add(1, std::memory_order_release);
   shared.generation.notify_all();
 
-  if (shared.work()) return;
+  if (shared.work(0)) return;
   // Another thread does the last index and then raises `finished`. Waiting for that, not just for `done`,
   // keeps the count of ends in step with the loops.
   const auto over = [&] { return shared.finished.load(std::memory_order_acquire) != finished_before; };

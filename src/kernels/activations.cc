@@ -23,6 +23,7 @@ Activations::Activations(std::size_t rows, std::size_t cols) : impl_(std::make_u
                       "use a smaller context or batch");
 }
 
+Activations::Activations() = default;
 Activations::~Activations() = default;
 Activations::Activations(Activations&&) noexcept = default;
 Activations& Activations::operator=(Activations&&) noexcept = default;

@@ -19,7 +19,7 @@ namespace minke::kernels {
 /// product over the same input (q, k and v; gate and up).
 class Activations {
  public:
-  Activations() = default;
+  Activations();
   /// Allocates for up to `rows` x `cols`.
   Activations(std::size_t rows, std::size_t cols);
   ~Activations();
@@ -39,12 +39,28 @@ struct RowBlock {
   std::size_t rows = 0;
 };
 
-/// y[r][n] = sum_k x[r][k] w[n][k] for the rows of one block.
+/// y[r][n] = sum_k x[r][k] w[n][k] (+ bias[n]) for the rows of one block, which lies in what `x` prepared.
 struct Product {
+  const Activations* x = nullptr;
   RowBlock block;
   const PackedMatrix* weight = nullptr;
-  float* y = nullptr;
+  const float* bias = nullptr;  ///< [outputs] or null
+  float* y = nullptr;           ///< [block.rows][ldy]
   std::size_t ldy = 0;
+  std::size_t first_task = 0;  ///< Ops's own
+};
+
+/// silu(gate(x)) * up(x) for the rows of one block, left in `out` ready for the next product.
+struct GatedProduct {
+  const Activations* x = nullptr;
+  RowBlock block;
+  const PackedMatrix *gate = nullptr, *up = nullptr;               ///< of one shape
+  const float *gate_bias = nullptr, *up_bias = nullptr;            ///< [outputs] or null
+  float *gate_y = nullptr, *up_y = nullptr;                        ///< [block.rows][ldy]; gate_y gets the result
+  std::size_t ldy = 0;
+  Activations* out = nullptr;  ///< begun for rows at gate_y (Ops::begin), the outputs as its columns
+  std::size_t out_first = 0;   ///< the block's place among the rows of `out`
+  std::size_t first_task = 0;  ///< Ops's own
 };
 
 /// One row of a batch: which sequence (index into the views) and its position in it.
@@ -74,11 +90,25 @@ class Ops {
   /// y[r][n] = sum_k x[r][k] w[n][k] (+ bias[n]); y has leading dimension ldy; bias may be null.
   void linear(const Activations& x, const PackedMatrix& w, const float* bias, float* y, std::size_t ldy) const;
 
-  /// The same for several blocks of rows that meet different weights (experts, heads): each row's arithmetic is
-  /// that of a lone product. Blocks lie one after the other (block i's first = sum of the rows before).
+  /// Activations for blocks of rows that meet different weights (experts, heads): each row's arithmetic is that of a
+  /// lone product. Blocks lie one after the other (block i's first = sum of the rows before).
   void prepare(std::span<const RowBlock> blocks, std::size_t cols, std::size_t ldx, Activations& out) const;
-  /// All products in one parallel stage, over blocks that were prepared; weights of equal shape.
-  void linear(const Activations& x, std::span<const Product> products) const;
+  /// Blocks whose row i is row sources[first + i] of `from`: quantised rows are copied, not quantised again, and in
+  /// `exact` (or when `floats`: a weight wants fp32 activations) the rows go to x[first + i][cols].
+  void gather(const Activations& from, std::span<const RowBlock> blocks, const std::uint32_t* sources, bool floats,
+              float* x, Activations& out) const;
+  /// All products in one parallel stage; shapes may differ.
+  void linear(std::span<Product> products) const;
+  /// A product with all rows that `x` prepared.
+  static Product product(const Activations& x, const PackedMatrix& w, const float* bias, float* y, std::size_t ldy);
+
+  /// Makes `out` ready to take `rows` x `cols` at x (ldx apart) from gated().
+  void begin(const float* x, std::size_t rows, std::size_t cols, std::size_t ldx, Activations& out) const;
+  /// All gated products in one parallel stage: a task computes the same outputs of gate and up, joins and quantises
+  /// them while they are in the first-level cache.
+  void gated(std::span<GatedProduct> products) const;
+  /// Whether a product of `w` reads fp32 activations, so that gather() has to move them.
+  bool reads_floats(const PackedMatrix& w) const noexcept;
 
   /// y[r] = unpacked row ids[r] of `table` (token embedding).
   void embed(const PackedMatrix& table, std::span<const std::int32_t> ids, float* y, std::size_t ldy) const;
@@ -86,6 +116,11 @@ class Ops {
   /// y = x / sqrt(mean(x^2) + eps) * weight, per row of `cols` (Zhang & Sennrich 2019). y may be x.
   void rms_norm(const float* x, std::size_t rows, std::size_t cols, std::size_t ldx, const float* weight, float eps,
                 float* y, std::size_t ldy) const;
+
+  /// What lies between two blocks, in one pass over each row: x += delta (unless null), y = rms_norm(x), and y
+  /// prepared in `out`. x, delta, y: [rows][cols].
+  void add_norm_prepare(float* x, const float* delta, std::size_t rows, std::size_t cols, const float* weight, float eps,
+                        float* y, Activations& out) const;
 
   /// rms_norm of each head's `head_dim` values inside rows of `heads * head_dim` (Qwen3's q and k norms), in place.
   void rms_norm_heads(float* x, std::size_t rows, std::size_t ldx, std::size_t heads, std::size_t head_dim,
@@ -101,6 +136,10 @@ class Ops {
 
   /// x += y, rows x cols.
   void add(float* x, std::size_t ldx, const float* y, std::size_t ldy, std::size_t rows, std::size_t cols) const;
+
+  /// y[r] = sum over i < count, in order, of weights[r][i] * x[sources[r][i]]; rows of x and y are cols long.
+  void weighted_sums(const float* x, const std::uint32_t* sources, const float* weights, std::size_t count,
+                     std::size_t rows, std::size_t cols, float* y) const;
 
   /// Writes keys k[r][kv_heads * k_dim] and values v[r][kv_heads * v_dim] of the rows into the cache at
   /// their positions. `layer_offset`: bytes from a block's start to this layer's part.
@@ -122,8 +161,13 @@ class Ops {
 
  private:
   /// Tiles [tile, tile + tile_count) of the rows [row, row + rows) of one product.
-  void linear_task(const Activations& x, const Product& product, const float* bias, std::size_t tile,
-                   std::size_t tile_count, std::size_t row, std::size_t rows) const;
+  void linear_task(const Product& product, std::size_t tile, std::size_t tile_count, std::size_t row,
+                   std::size_t rows) const;
+  /// Columns [begin, end), begin a multiple of 32, of rows [row, row + rows) of a block, y its fp32 rows.
+  void quantise(const RowBlock& block, std::size_t ldx, std::size_t row, std::size_t rows, std::size_t begin,
+                std::size_t end, Activations& out) const;
+  template <typename AnyProduct, typename Task>
+  void run_products(std::span<AnyProduct> products, std::size_t passes, const Task& task) const;
 
   const KernelTable* table_;
   base::ThreadPool* pool_;

@@ -29,6 +29,19 @@ void Ops::rms_norm(const float* x, std::size_t rows, std::size_t cols, std::size
   });
 }
 
+void Ops::add_norm_prepare(float* x, const float* delta, std::size_t rows, std::size_t cols, const float* weight,
+                           float eps, float* y, Activations& out) const {
+  begin(y, rows, cols, cols, out);
+  const RowBlock block{.x = y, .first = 0, .rows = rows};
+  for_rows(*pool_, rows, cols, [&](std::size_t first, std::size_t last) {
+    for (std::size_t r = first; r < last; ++r) {
+      if (delta != nullptr) table_->rows.add(x + r * cols, delta + r * cols, cols);
+      table_->rows.rms_norm(x + r * cols, 1, cols, cols, weight, eps, y + r * cols, cols);
+      if (numerics_ == Numerics::fast) quantise(block, cols, r, 1, 0, cols, out);
+    }
+  });
+}
+
 void Ops::rms_norm_heads(float* x, std::size_t rows, std::size_t ldx, std::size_t heads, std::size_t head_dim,
                          const float* weight, float eps) const {
   for_rows(*pool_, rows, heads * head_dim, [&](std::size_t begin, std::size_t end) {
@@ -51,6 +64,17 @@ void Ops::swiglu(const float* gate, const float* up, std::size_t rows, std::size
                  float* y) const {
   for_rows(*pool_, rows, cols, [&](std::size_t begin, std::size_t end) {
     for (std::size_t r = begin; r < end; ++r) table_->rows.swiglu(gate + r * ld, up + r * ld, cols, y + r * ld);
+  });
+}
+
+void Ops::weighted_sums(const float* x, const std::uint32_t* sources, const float* weights, std::size_t count,
+                        std::size_t rows, std::size_t cols, float* y) const {
+  for_rows(*pool_, rows, count * cols, [&](std::size_t begin, std::size_t end) {
+    for (std::size_t r = begin; r < end; ++r) {
+      std::fill_n(y + r * cols, cols, 0.0f);
+      for (std::size_t i = r * count; i < (r + 1) * count; ++i)
+        table_->rows.add_scaled(y + r * cols, weights[i], x + sources[i] * cols, cols);
+    }
   });
 }
 

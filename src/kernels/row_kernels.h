@@ -40,6 +40,8 @@ struct RowKernels {
   /// y = silu(gate) * up, x += y, y = e^x (as exp_f32), n values.
   void (*swiglu)(const float* gate, const float* up, std::size_t n, float* y) noexcept = nullptr;
   void (*add)(float* x, const float* y, std::size_t n) noexcept = nullptr;
+  /// x += factor * y, the product rounded first.
+  void (*add_scaled)(float* x, float factor, const float* y, std::size_t n) noexcept = nullptr;
   void (*exp)(const float* x, std::size_t n, float* y) noexcept = nullptr;
   void (*attention)(const AttentionTask& task) noexcept = nullptr;
   /// The same over the latent form: keys and values are [64][k_dim] at key_offset, k_dim a multiple of 16.

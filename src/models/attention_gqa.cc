@@ -17,10 +17,11 @@ void attend_gqa(const StepContext& step, const GqaWeights& weights, std::size_t 
   const std::size_t kv_size = kv_heads * head_dim;
   const std::size_t half = static_cast<std::size_t>(a.rope.dim) / 2;
 
-  ops.prepare(ws.normed.data(), rows, hidden, hidden, ws.activations);
-  ops.linear(ws.activations, weights.q.weight, weights.q.bias_or_null(), ws.q.data(), q_size);
-  ops.linear(ws.activations, weights.k.weight, weights.k.bias_or_null(), ws.k.data(), kv_size);
-  ops.linear(ws.activations, weights.v.weight, weights.v.bias_or_null(), ws.v.data(), kv_size);
+  kernels::Product qkv[] = {
+      kernels::Ops::product(ws.activations, weights.q.weight, weights.q.bias_or_null(), ws.q.data(), q_size),
+      kernels::Ops::product(ws.activations, weights.k.weight, weights.k.bias_or_null(), ws.k.data(), kv_size),
+      kernels::Ops::product(ws.activations, weights.v.weight, weights.v.bias_or_null(), ws.v.data(), kv_size)};
+  ops.linear(qkv);
   if (a.qk_norm) {
     const auto eps = static_cast<float>(step.config.rms_norm_eps);
     ops.rms_norm_heads(ws.q.data(), rows, q_size, heads, head_dim, weights.q_norm.data(), eps);
@@ -33,8 +34,7 @@ void attend_gqa(const StepContext& step, const GqaWeights& weights, std::size_t 
   ops.attention(step.kv_layout, layer_offset, step.rows, step.sequences, heads, ws.q.data(), q_size, scale,
                 ws.attended.data(), q_size);
   ops.prepare(ws.attended.data(), rows, q_size, q_size, ws.activations);
-  ops.linear(ws.activations, weights.o.weight, weights.o.bias_or_null(), ws.normed.data(), hidden);
-  ops.add(ws.hidden.data(), hidden, ws.normed.data(), hidden, rows, hidden);
+  ops.linear(ws.activations, weights.o.weight, weights.o.bias_or_null(), ws.delta.data(), hidden);
 }
 
 }  // namespace minke::models

@@ -1,5 +1,5 @@
-// The blocks that decoder layers are made of. Each reads workspace.normed and adds its result to
-// workspace.hidden.
+// The blocks that decoder layers are made of. Each reads workspace.normed, which is prepared in
+// workspace.activations, and leaves in workspace.delta what is to be added to workspace.hidden.
 #pragma once
 
 #include <cstddef>
@@ -19,6 +19,9 @@ void attend_mla(const StepContext& step, const MlaWeights& weights, std::size_t 
 /// down(silu(gate(x)) * up(x)) (Shazeer 2020), `inner` wide.
 void feed_forward_dense(const StepContext& step, const DenseWeights& weights, std::int64_t inner);
 
+/// Its first half, silu(gate(x)) * up(x) into workspace.joined, as one product of a stage.
+kernels::GatedProduct gated_product(const StepContext& step, const DenseWeights& weights, std::int64_t inner);
+
 /// The chosen experts' outputs, weighted and summed in order of rank, and the shared experts' (DeepSeekMoE).
 void feed_forward_moe(const StepContext& step, const MoeWeights& weights);
 
@@ -29,5 +32,10 @@ inline constexpr std::int64_t kMaxExperts = 2048;
 /// equal scores by id. `scores` is overwritten. `bias`: e_score_correction_bias, or null.
 /// Error(numeric) when a score is not finite.
 void route(const MoeConfig& moe, std::span<float> scores, const float* bias, std::int32_t* ids, float* weights);
+
+/// Its two halves, for rows in parallel: the check, of rows of `experts` scores, and the choice, which cannot fail.
+void check_router_scores(std::span<const float> scores, std::size_t experts);
+void choose_experts(const MoeConfig& moe, std::span<float> scores, const float* bias, std::int32_t* ids,
+                    float* weights) noexcept;
 
 }  // namespace minke::models

@@ -36,15 +36,17 @@ void Decoder::output_logits(const kernels::Ops& ops, std::span<const BatchRow> b
   std::size_t wanted = 0;
   for (std::size_t i = 0; i < batch.size(); ++i) {
     if (!batch[i].wants_logits) continue;
-    if (wanted != i)
+    if (wanted != i) {
       std::copy_n(workspace.hidden.data() + i * hidden, hidden, workspace.hidden.data() + wanted * hidden);
+      std::copy_n(workspace.delta.data() + i * hidden, hidden, workspace.delta.data() + wanted * hidden);
+    }
     ++wanted;
   }
   if (wanted == 0) return;
-  ops.rms_norm(workspace.hidden.data(), wanted, hidden, hidden, weights_.output_norm.data(),
-               static_cast<float>(config_.rms_norm_eps), workspace.normed.data(), hidden);
+  ops.add_norm_prepare(workspace.hidden.data(), weights_.layers.empty() ? nullptr : workspace.delta.data(), wanted,
+                       hidden, weights_.output_norm.data(), static_cast<float>(config_.rms_norm_eps),
+                       workspace.normed.data(), workspace.activations);
   const Linear& output = weights_.output_or_embedding();
-  ops.prepare(workspace.normed.data(), wanted, hidden, hidden, workspace.activations);
   ops.linear(workspace.activations, output.weight, output.bias_or_null(), logits, vocab_size());
 }
 
@@ -58,15 +60,15 @@ void Decoder::forward(const kernels::Ops& ops, std::span<const BatchRow> batch,
   const auto eps = static_cast<float>(config_.rms_norm_eps);
   for (std::size_t layer = 0; layer < weights_.layers.size(); ++layer) {
     const LayerWeights& w = weights_.layers[layer];
-    ops.rms_norm(workspace.hidden.data(), batch.size(), hidden, hidden, w.attention_norm.data(), eps,
-                 workspace.normed.data(), hidden);
+    ops.add_norm_prepare(workspace.hidden.data(), layer == 0 ? nullptr : workspace.delta.data(), batch.size(), hidden,
+                         w.attention_norm.data(), eps, workspace.normed.data(), workspace.activations);
     const std::size_t layer_offset = layer * kv_layout_.bytes();
     if (const auto* mla = std::get_if<MlaWeights>(&w.attention))
       attend_mla(step, *mla, layer_offset);
     else
       attend_gqa(step, std::get<GqaWeights>(w.attention), layer_offset);
-    ops.rms_norm(workspace.hidden.data(), batch.size(), hidden, hidden, w.feed_forward_norm.data(), eps,
-                 workspace.normed.data(), hidden);
+    ops.add_norm_prepare(workspace.hidden.data(), workspace.delta.data(), batch.size(), hidden,
+                         w.feed_forward_norm.data(), eps, workspace.normed.data(), workspace.activations);
     if (const auto* moe = std::get_if<MoeWeights>(&w.feed_forward))
       feed_forward_moe(step, *moe);
     else

@@ -2,20 +2,29 @@
 
 namespace minke::models {
 
-void feed_forward_dense(const StepContext& step, const DenseWeights& weights, std::int64_t inner_size) {
-  const kernels::Ops& ops = step.ops;
+kernels::GatedProduct gated_product(const StepContext& step, const DenseWeights& weights, std::int64_t inner_size) {
   Workspace& ws = step.workspace;
   const std::size_t rows = step.rows.size();
-  const auto hidden = static_cast<std::size_t>(step.config.hidden_size);
   const auto inner = static_cast<std::size_t>(inner_size);
+  step.ops.begin(ws.gate.data(), rows, inner, inner, ws.joined);
+  return {.x = &ws.activations,
+          .block = {.x = ws.normed.data(), .first = 0, .rows = rows},
+          .gate = &weights.gate.weight,
+          .up = &weights.up.weight,
+          .gate_bias = weights.gate.bias_or_null(),
+          .up_bias = weights.up.bias_or_null(),
+          .gate_y = ws.gate.data(),
+          .up_y = ws.up.data(),
+          .ldy = inner,
+          .out = &ws.joined};
+}
 
-  ops.prepare(ws.normed.data(), rows, hidden, hidden, ws.activations);
-  ops.linear(ws.activations, weights.gate.weight, weights.gate.bias_or_null(), ws.gate.data(), inner);
-  ops.linear(ws.activations, weights.up.weight, weights.up.bias_or_null(), ws.up.data(), inner);
-  ops.swiglu(ws.gate.data(), ws.up.data(), rows, inner, inner, ws.gate.data());
-  ops.prepare(ws.gate.data(), rows, inner, inner, ws.activations);
-  ops.linear(ws.activations, weights.down.weight, weights.down.bias_or_null(), ws.normed.data(), hidden);
-  ops.add(ws.hidden.data(), hidden, ws.normed.data(), hidden, rows, hidden);
+void feed_forward_dense(const StepContext& step, const DenseWeights& weights, std::int64_t inner_size) {
+  Workspace& ws = step.workspace;
+  kernels::GatedProduct gated = gated_product(step, weights, inner_size);
+  step.ops.gated(std::span(&gated, 1));
+  step.ops.linear(ws.joined, weights.down.weight, weights.down.bias_or_null(), ws.delta.data(),
+                  static_cast<std::size_t>(step.config.hidden_size));
 }
 
 }  // namespace minke::models

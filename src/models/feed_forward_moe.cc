@@ -12,9 +12,13 @@ void route_rows(const StepContext& step, const MoeWeights& weights, std::size_t 
   const MoeConfig& moe = step.config.feed_forward.moe;
   ExpertPlan& plan = step.workspace.plan;
   const float* bias = weights.router_bias.empty() ? nullptr : weights.router_bias.data();
-  for (std::size_t r = 0; r < rows; ++r)
-    route(moe, std::span(plan.scores).subspan(r * experts, experts), bias, plan.ids.data() + r * top_k,
-          plan.weights.data() + r * top_k);
+  // Here, for tasks may not throw.
+  check_router_scores(std::span<const float>(plan.scores).first(rows * experts), experts);
+  const auto one_row = [&](std::size_t r) {
+    choose_experts(moe, std::span(plan.scores).subspan(r * experts, experts), bias, plan.ids.data() + r * top_k,
+                   plan.weights.data() + r * top_k);
+  };
+  step.ops.pool().run(rows, one_row);
 }
 
 /// Sorts (row, rank) pairs by expert, rows in order within each: counting sort.
@@ -32,81 +36,101 @@ void assign_slots(ExpertPlan& plan, std::size_t rows, std::size_t experts, std::
   plan.first[0] = 0;
 }
 
-/// Products of every expert that has rows, with `weights`: x and y are (slots, ldx) and (slots, ldy).
-void add_products(Workspace& ws, const std::vector<kernels::PackedMatrix>& weights, const float* x, std::size_t ldx,
-                  float* y, std::size_t ldy) {
-  for (std::size_t e = 0; e < weights.size(); ++e) {
+/// The shape of a call.
+struct MoeShape {
+  MoeShape(const StepContext& step, const MoeConfig& moe)
+      : rows(step.rows.size()),
+        hidden(static_cast<std::size_t>(step.config.hidden_size)),
+        inner(static_cast<std::size_t>(moe.moe_intermediate_size)),
+        experts(static_cast<std::size_t>(moe.n_routed_experts)),
+        top_k(static_cast<std::size_t>(moe.num_experts_per_tok)) {}
+  std::size_t slots() const { return rows * top_k; }
+  std::size_t rows, hidden, inner, experts, top_k;
+};
+
+/// The slots of every expert that has some, as blocks of rows of workspace.plan.in.
+void fill_blocks(Workspace& ws, const MoeShape& shape) {
+  ws.blocks.clear();
+  for (std::size_t e = 0; e < shape.experts; ++e) {
+    const std::size_t first = ws.plan.first[e];
+    const std::size_t rows = ws.plan.first[e + 1] - first;
+    if (rows > 0) ws.blocks.push_back({.x = ws.plan.in.data() + first * shape.hidden, .first = first, .rows = rows});
+  }
+}
+
+/// silu(gate(x)) * up(x) of every expert and its rows, and of the shared experts, in one stage.
+void multiply_inner(const StepContext& step, const MoeWeights& weights, const MoeShape& shape) {
+  const MoeConfig& moe = step.config.feed_forward.moe;
+  Workspace& ws = step.workspace;
+  fill_blocks(ws, shape);
+  // A single row is every expert's input as it is.
+  const bool gathers = shape.rows > 1;
+  if (gathers) {
+    const bool floats = step.ops.reads_floats(weights.gate[0]) || step.ops.reads_floats(weights.up[0]);
+    step.ops.gather(ws.activations, ws.blocks, ws.plan.slot_rows.data(), floats, ws.plan.in.data(),
+                    ws.slot_activations);
+  }
+  step.ops.begin(ws.plan.gate.data(), shape.slots(), shape.inner, shape.inner, ws.slot_joined);
+  ws.gated.clear();
+  if (moe.shared_intermediate_size > 0)
+    ws.gated.push_back(gated_product(step, weights.shared, moe.shared_intermediate_size));
+  std::size_t block = 0;
+  for (std::size_t e = 0; e < shape.experts; ++e) {
+    const std::size_t first = ws.plan.first[e];
+    if (ws.plan.first[e + 1] == first) continue;
+    const kernels::RowBlock& slots = ws.blocks[block++];
+    ws.gated.push_back({.x = gathers ? &ws.slot_activations : &ws.activations,
+                        .block = gathers ? slots : kernels::RowBlock{.x = ws.normed.data(), .first = 0, .rows = 1},
+                        .gate = &weights.gate[e],
+                        .up = &weights.up[e],
+                        .gate_y = ws.plan.gate.data() + first * shape.inner,
+                        .up_y = ws.plan.up.data() + first * shape.inner,
+                        .ldy = shape.inner,
+                        .out = &ws.slot_joined,
+                        .out_first = first});
+  }
+  step.ops.gated(ws.gated);
+}
+
+/// Back to the width of the model: workspace.plan.out, and the shared experts' share in workspace.delta.
+void multiply_down(const StepContext& step, const MoeWeights& weights, const MoeShape& shape) {
+  const MoeConfig& moe = step.config.feed_forward.moe;
+  Workspace& ws = step.workspace;
+  ws.products.clear();
+  if (moe.shared_intermediate_size > 0)
+    ws.products.push_back(kernels::Ops::product(ws.joined, weights.shared.down.weight,
+                                                weights.shared.down.bias_or_null(), ws.delta.data(), shape.hidden));
+  for (std::size_t e = 0; e < shape.experts; ++e) {
     const std::size_t first = ws.plan.first[e];
     const std::size_t rows = ws.plan.first[e + 1] - first;
     if (rows == 0) continue;
-    ws.products.push_back({.block = {.x = x + first * ldx, .first = first, .rows = rows},
-                           .weight = &weights[e],
-                           .y = y + first * ldy,
-                           .ldy = ldy});
+    ws.products.push_back(
+        {.x = &ws.slot_joined,
+         .block = {.x = ws.plan.gate.data() + first * shape.inner, .first = first, .rows = rows},
+         .weight = &weights.down[e],
+         .y = ws.plan.out.data() + first * shape.hidden,
+         .ldy = shape.hidden});
   }
-}
-
-void prepare_experts(const StepContext& step, const float* x, std::size_t cols) {
-  Workspace& ws = step.workspace;
-  ws.blocks.clear();
-  for (std::size_t e = 0; e + 1 < ws.plan.first.size(); ++e) {
-    const std::size_t first = ws.plan.first[e];
-    const std::size_t rows = ws.plan.first[e + 1] - first;
-    if (rows > 0) ws.blocks.push_back({.x = x + first * cols, .first = first, .rows = rows});
-  }
-  step.ops.prepare(ws.blocks, cols, cols, ws.activations);
-  ws.products.clear();
-}
-
-/// hidden[r] += sum over ranks, in order, of weight * expert output.
-void combine(const StepContext& step, std::size_t rows, std::size_t top_k, std::size_t hidden) {
-  Workspace& ws = step.workspace;
-  const auto one_row = [&](std::size_t r) {
-    float* sum = ws.normed.data() + r * hidden;
-    std::fill_n(sum, hidden, 0.0f);
-    for (std::size_t rank = 0; rank < top_k; ++rank) {
-      const float weight = ws.plan.weights[r * top_k + rank];
-      const float* out = ws.plan.out.data() + ws.plan.slots[r * top_k + rank] * hidden;
-      for (std::size_t i = 0; i < hidden; ++i) sum[i] += weight * out[i];
-    }
-  };
-  step.ops.pool().run(rows, one_row);
-  step.ops.add(ws.hidden.data(), hidden, ws.normed.data(), hidden, rows, hidden);
+  step.ops.linear(ws.products);
 }
 
 }  // namespace
 
 void feed_forward_moe(const StepContext& step, const MoeWeights& weights) {
-  const kernels::Ops& ops = step.ops;
   const MoeConfig& moe = step.config.feed_forward.moe;
   Workspace& ws = step.workspace;
-  const std::size_t rows = step.rows.size();
-  const auto hidden = static_cast<std::size_t>(step.config.hidden_size);
-  const auto inner = static_cast<std::size_t>(moe.moe_intermediate_size);
-  const auto experts = static_cast<std::size_t>(moe.n_routed_experts);
-  const auto top_k = static_cast<std::size_t>(moe.num_experts_per_tok);
-
-  ops.prepare(ws.normed.data(), rows, hidden, hidden, ws.activations);
-  ops.linear(ws.activations, weights.router.weight, nullptr, ws.plan.scores.data(), experts);
-  route_rows(step, weights, rows, experts, top_k);
-  assign_slots(ws.plan, rows, experts, top_k);
-  const auto gather = [&](std::size_t slot) {
-    std::copy_n(ws.normed.data() + ws.plan.slot_rows[slot] * hidden, hidden, ws.plan.in.data() + slot * hidden);
-  };
-  ops.pool().run(rows * top_k, gather);
-
-  prepare_experts(step, ws.plan.in.data(), hidden);
-  add_products(ws, weights.gate, ws.plan.in.data(), hidden, ws.plan.gate.data(), inner);
-  add_products(ws, weights.up, ws.plan.in.data(), hidden, ws.plan.up.data(), inner);
-  ops.linear(ws.activations, ws.products);
-  ops.swiglu(ws.plan.gate.data(), ws.plan.up.data(), rows * top_k, inner, inner, ws.plan.gate.data());
-  prepare_experts(step, ws.plan.gate.data(), inner);
-  add_products(ws, weights.down, ws.plan.gate.data(), inner, ws.plan.out.data(), hidden);
-  ops.linear(ws.activations, ws.products);
-
-  // The shared experts read the normed input, which combining overwrites.
-  if (moe.shared_intermediate_size > 0) feed_forward_dense(step, weights.shared, moe.shared_intermediate_size);
-  combine(step, rows, top_k, hidden);
+  const MoeShape shape(step, moe);
+  step.ops.linear(ws.activations, weights.router.weight, nullptr, ws.plan.scores.data(), shape.experts);
+  route_rows(step, weights, shape.rows, shape.experts, shape.top_k);
+  assign_slots(ws.plan, shape.rows, shape.experts, shape.top_k);
+  multiply_inner(step, weights, shape);
+  multiply_down(step, weights, shape);
+  // In order of rank, then plus the shared experts' output.
+  const bool shared = moe.shared_intermediate_size > 0;
+  float* sum = shared ? ws.normed.data() : ws.delta.data();
+  step.ops.weighted_sums(ws.plan.out.data(), ws.plan.slots.data(), ws.plan.weights.data(), shape.top_k, shape.rows,
+                         shape.hidden, sum);
+  if (shared) step.ops.add(ws.delta.data(), shape.hidden, sum, shape.hidden, shape.rows, shape.hidden);
 }
 
 }  // namespace minke::models

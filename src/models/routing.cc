@@ -63,11 +63,21 @@ void top(std::size_t n, std::size_t count, const Value& value, const Emit& emit)
 
 }  // namespace
 
-void route(const MoeConfig& moe, std::span<float> scores, const float* bias, std::int32_t* ids, float* weights) {
+void check_router_scores(std::span<const float> scores, std::size_t experts) {
   for (std::size_t i = 0; i < scores.size(); ++i)
     if (!std::isfinite(scores[i]))
-      throw base::Error(base::ErrorCode::numeric, base::cat("the router's score of expert ", i, " is not finite"),
+      throw base::Error(base::ErrorCode::numeric,
+                        base::cat("the router's score of expert ", i % experts, " is not finite"),
                         "The weights are damaged, or the model cannot be run in this precision; try --numerics exact.");
+}
+
+void route(const MoeConfig& moe, std::span<float> scores, const float* bias, std::int32_t* ids, float* weights) {
+  check_router_scores(scores, scores.size());
+  choose_experts(moe, scores, bias, ids, weights);
+}
+
+void choose_experts(const MoeConfig& moe, std::span<float> scores, const float* bias, std::int32_t* ids,
+                    float* weights) noexcept {
   moe.routing == Routing::sigmoid_noaux_tc ? sigmoid(scores) : softmax(scores);
   const auto choice = [&](std::size_t i) { return bias == nullptr ? scores[i] : scores[i] + bias[i]; };
   const auto groups = static_cast<std::size_t>(moe.routing == Routing::softmax_greedy ? 1 : moe.n_group);

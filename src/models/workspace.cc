@@ -6,12 +6,8 @@ namespace minke::models {
 
 namespace {
 
-/// Products over heads or chosen experts prepare several rows for each row of the step.
-kernels::Activations make_activations(const DecoderConfig& config, std::size_t rows) {
-  const WorkspaceSizes sizes(config);
-  const std::size_t heads = sizes.q_latent == 0 ? 1 : static_cast<std::size_t>(config.attention.heads);
-  return {rows * std::max<std::size_t>({1, sizes.top_k, heads}), sizes.widest};
-}
+/// int8 activations take 64 bytes per 32 inputs.
+std::uint64_t activation_bytes(std::uint64_t rows, std::uint64_t cols) { return rows * (cols / 32 + 1) * 64; }
 
 }  // namespace
 
@@ -42,30 +38,38 @@ WorkspaceSizes::WorkspaceSizes(const DecoderConfig& config) {
     experts = size(moe.n_routed_experts);
     top_k = size(moe.num_experts_per_tok);
     expert_inner = size(moe.moe_intermediate_size);
-    blocks = std::max(blocks, 2 * experts);
+    blocks = std::max(blocks, experts + 1);
   }
-  widest = std::max({hidden, attended, inner, expert_inner, q_low, size(a.mla.kv_lora_rank),
-                     a.kind == AttentionKind::mla ? size(a.mla.qk_nope_head_dim) : 0});
+  widest = std::max({hidden, attended, q_low});
+  // Products over heads prepare a row per head.
+  if (a.kind == AttentionKind::mla) {
+    head_rows = size(a.heads);
+    head_inputs = std::max(size(a.mla.kv_lora_rank), size(a.mla.qk_nope_head_dim));
+  }
 }
 
 std::uint64_t WorkspaceSizes::bytes(std::size_t rows) const {
-  const std::size_t floats = 2 * hidden + q + k + v + q_low + q_latent + latent_out + attended + 2 * inner +
+  const std::size_t floats = 3 * hidden + q + k + v + q_low + q_latent + latent_out + attended + 2 * inner +
                              2 * angles + experts + top_k * (2 * hidden + 2 * expert_inner + 4);
-  const std::size_t heads = std::max<std::size_t>(blocks, 1);
-  // int8 activations take 64 bytes per 32 inputs; products over heads or chosen experts prepare several rows each.
-  const std::size_t activation_rows = std::max<std::size_t>({1, top_k, q_latent == 0 ? 1 : heads});
-  return static_cast<std::uint64_t>(rows) * (floats * sizeof(float) + activation_rows * (widest / 32 + 1) * 64) +
-         heads * (sizeof(kernels::RowBlock) + sizeof(kernels::Product));
+  return static_cast<std::uint64_t>(rows) * floats * sizeof(float) + activation_bytes(rows, widest) +
+         activation_bytes(rows * head_rows, head_inputs) + activation_bytes(rows, inner) +
+         activation_bytes(rows * top_k, hidden) + activation_bytes(rows * top_k, expert_inner) +
+         blocks * (sizeof(kernels::RowBlock) + sizeof(kernels::Product) + sizeof(kernels::GatedProduct));
 }
 
 Workspace::Workspace(const DecoderConfig& config, std::size_t rows_wanted)
     : max_rows(rows_wanted),
       tokens(rows_wanted),
-      rows(rows_wanted),
-      activations(make_activations(config, rows_wanted)) {
+      rows(rows_wanted) {
   const WorkspaceSizes sizes(config);
+  activations = {max_rows, sizes.widest};
+  head_activations = {max_rows * sizes.head_rows, sizes.head_inputs};
+  joined = {max_rows, sizes.inner};
+  slot_activations = {max_rows * sizes.top_k, sizes.top_k == 0 ? 0 : sizes.hidden};
+  slot_joined = {max_rows * sizes.top_k, sizes.expert_inner};
   hidden.resize(max_rows * sizes.hidden);
   normed.resize(max_rows * sizes.hidden);
+  delta.resize(max_rows * sizes.hidden);
   q.resize(max_rows * sizes.q);
   k.resize(max_rows * sizes.k);
   v.resize(max_rows * sizes.v);
@@ -79,6 +83,7 @@ Workspace::Workspace(const DecoderConfig& config, std::size_t rows_wanted)
   sin.resize(max_rows * sizes.angles);
   blocks.reserve(sizes.blocks);
   products.reserve(sizes.blocks);
+  gated.reserve(sizes.blocks);
   const std::size_t slots = max_rows * sizes.top_k;
   plan.scores.resize(max_rows * sizes.experts);
   plan.ids.resize(slots);

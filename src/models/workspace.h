@@ -20,8 +20,9 @@ struct WorkspaceSizes {
   std::size_t hidden = 0, q = 0, k = 0, v = 0, attended = 0, inner = 0, angles = 0;
   std::size_t q_low = 0, q_latent = 0, latent_out = 0;   ///< multi-head latent attention
   std::size_t experts = 0, top_k = 0, expert_inner = 0;  ///< mixture of experts
-  std::size_t widest = 0;                                ///< the widest input of a product
-  std::size_t blocks = 0;                                ///< row blocks of a product over heads or experts
+  std::size_t widest = 0;                                ///< the widest input of a product outside experts and heads
+  std::size_t head_rows = 0, head_inputs = 0;            ///< products per head: rows for each row, their widest input
+  std::size_t blocks = 0;                                ///< products over heads or experts in one stage
 };
 
 /// How a step's rows are dealt out to experts: slot s is one (row, rank) pair; an expert's slots follow one
@@ -42,7 +43,8 @@ struct Workspace {
 
   std::size_t max_rows;
   std::vector<float> hidden;      ///< (rows, hidden_size): the residual stream
-  std::vector<float> normed;      ///< (rows, hidden_size)
+  std::vector<float> normed;      ///< (rows, hidden_size): the input of a block
+  std::vector<float> delta;       ///< (rows, hidden_size): what a block adds to `hidden`
   std::vector<float> q;           ///< (rows, heads * head_dim)
   std::vector<float> k, v;        ///< (rows, kv_heads * head_dim); MLA: k is (rows, kv_lora_rank + rope)
   std::vector<float> q_low;       ///< (rows, q_lora_rank)
@@ -54,9 +56,14 @@ struct Workspace {
   ExpertPlan plan;
   std::vector<kernels::RowBlock> blocks;
   std::vector<kernels::Product> products;
+  std::vector<kernels::GatedProduct> gated;
   std::vector<std::int32_t> tokens;
   std::vector<kernels::RowRef> rows;
-  kernels::Activations activations;
+  kernels::Activations activations;       ///< the input of a block or product
+  kernels::Activations head_activations;  ///< the same, head by head
+  kernels::Activations joined;            ///< silu(gate) * up of dense layers and shared experts
+  kernels::Activations slot_activations;  ///< the experts' input, slot by slot
+  kernels::Activations slot_joined;       ///< silu(gate) * up of the experts
 };
 
 }  // namespace minke::models

@@ -1,0 +1,155 @@
+// Sets of products as one parallel stage: how they are cut into tasks, and what is fused onto them.
+#include <algorithm>
+#include <cassert>
+
+#include "kernels/activations.h"
+#include "kernels/codec.h"
+#include "kernels/kernel_table.h"
+#include "kernels/ops.h"
+
+namespace minke::kernels {
+namespace {
+
+/// Multiply-adds of a task at least: about a microsecond, large against handing out an index.
+constexpr std::size_t kWorkPerTask = std::size_t{1} << 15;
+/// Tasks per thread at most, so that threads that start late or run slower get fewer.
+constexpr std::size_t kTasksPerThread = 16;
+/// Tiles that are cut together: 32 outputs, a whole group of the quantised activations that they may become.
+constexpr std::size_t kTilesTogether = kGroupInputs / kTileOutputs;
+
+/// Row blocks that share a decoded tile: 128 rows.
+constexpr std::size_t kRowBlocksTogether = 8;
+
+constexpr std::size_t divide_up(std::size_t a, std::size_t b) { return (a + b - 1) / b; }
+
+const PackedMatrix& weight_of(const Product& product) { return *product.weight; }
+const PackedMatrix& weight_of(const GatedProduct& product) { return *product.gate; }
+
+/// How a product is cut: runs of tiles, and with few tiles and many rows also runs of row blocks.
+struct Cut {
+  std::size_t tiles_per_task = 1, tile_tasks = 0;
+  std::size_t rows_per_task = 1, row_tasks = 0;
+};
+
+/// What every product of a stage is cut by.
+struct CutAim {
+  std::size_t work = 0;           ///< multiply-adds of a task
+  std::size_t least_row_blocks = 1;  ///< of a task: fewer decode the same weights more often
+};
+
+Cut cut_product(const PackedMatrix& w, std::size_t rows, std::size_t passes, const CutAim& aim) {
+  Cut cut;
+  if (rows == 0) return cut;
+  const std::size_t pairs = divide_up(divide_up(w.rows(), kTileOutputs), kTilesTogether);
+  const std::size_t pair_work = std::max<std::size_t>(1, kGroupInputs * w.cols() * rows * passes);
+  const std::size_t pairs_per_task = std::clamp<std::size_t>(aim.work / pair_work, 1, pairs);
+  cut.tiles_per_task = pairs_per_task * kTilesTogether;
+  cut.tile_tasks = divide_up(pairs, pairs_per_task);
+  const std::size_t row_blocks = divide_up(rows, kActivationRows);
+  const std::size_t most_parts = divide_up(row_blocks, aim.least_row_blocks);
+  const std::size_t row_parts = std::clamp<std::size_t>(pair_work / aim.work, 1, most_parts);
+  cut.rows_per_task = divide_up(row_blocks, row_parts) * kActivationRows;
+  cut.row_tasks = divide_up(rows, cut.rows_per_task);
+  return cut;
+}
+
+}  // namespace
+
+/// Cuts every product into tasks of about equal work and runs task(product, tile, tiles, row, rows) for each. How it
+/// is cut changes no bit: a task computes whole outputs.
+template <typename AnyProduct, typename Task>
+void Ops::run_products(std::span<AnyProduct> products, std::size_t passes, const Task& task) const {
+  std::size_t total = 0, pairs = 0;
+  for (const AnyProduct& p : products) {
+    if (p.block.rows == 0) continue;
+    total += weight_of(p).rows() * weight_of(p).cols() * p.block.rows * passes;
+    pairs += divide_up(weight_of(p).rows(), kGroupInputs);
+  }
+  const CutAim aim{.work = std::max(kWorkPerTask, total / (pool_->size() * kTasksPerThread)),
+                   .least_row_blocks = pairs < 2 * pool_->size() ? 1 : kRowBlocksTogether};
+  std::size_t tasks = 0;
+  for (AnyProduct& p : products) {
+    p.first_task = tasks;
+    const Cut cut = cut_product(weight_of(p), p.block.rows, passes, aim);
+    tasks += cut.tile_tasks * cut.row_tasks;
+  }
+  const auto run = [&](std::size_t index) {
+    // The last product that begins at or before this task; those without rows begin where the next one does.
+    const auto after = std::upper_bound(products.begin(), products.end(), index,
+                                        [](std::size_t i, const AnyProduct& p) { return i < p.first_task; });
+    const AnyProduct& p = *(after - 1);
+    const Cut cut = cut_product(weight_of(p), p.block.rows, passes, aim);
+    const std::size_t i = index - p.first_task;
+    task(p, i / cut.row_tasks * cut.tiles_per_task, cut.tiles_per_task, i % cut.row_tasks * cut.rows_per_task,
+         cut.rows_per_task);
+  };
+  if (total > 2 * kWorkPerTask) return pool_->run(tasks, run);
+  for (std::size_t i = 0; i < tasks; ++i) run(i);
+}
+
+void Ops::linear(std::span<Product> products) const {
+  run_products(products, 1,
+               [&](const Product& p, std::size_t tile, std::size_t tiles, std::size_t row, std::size_t rows) {
+                 assert(p.weight->cols() == p.x->impl_->cols && p.ldy >= p.weight->rows());
+                 linear_task(p, tile, tiles, row, rows);
+               });
+}
+
+void Ops::begin(const float* x, std::size_t rows, std::size_t cols, std::size_t ldx, Activations& out) const {
+  Activations::Impl& a = *out.impl_;
+  assert(rows <= a.max_rows && divide_up(cols, kGroupInputs) <= a.max_groups && ldx >= cols);
+  a.block = {.x = x, .first = 0, .rows = rows};
+  a.cols = cols;
+  a.ldx = ldx;
+  a.quantised = numerics_ == Numerics::fast;
+}
+
+void Ops::gated(std::span<GatedProduct> products) const {
+  run_products(products, 2,
+               [&](const GatedProduct& p, std::size_t tile, std::size_t tiles, std::size_t row, std::size_t rows) {
+                 assert(p.gate->rows() == p.up->rows() && p.gate->rows() == p.out->impl_->cols);
+                 rows = std::min(rows, p.block.rows - row);
+                 Product half{.x = p.x, .block = p.block, .weight = p.gate, .bias = p.gate_bias, .y = p.gate_y,
+                              .ldy = p.ldy};
+                 linear_task(half, tile, tiles, row, rows);
+                 half.weight = p.up;
+                 half.bias = p.up_bias;
+                 half.y = p.up_y;
+                 linear_task(half, tile, tiles, row, rows);
+                 const std::size_t begin = tile * kTileOutputs;
+                 const std::size_t end = std::min(p.gate->rows(), begin + tiles * kTileOutputs);
+                 for (std::size_t r = row; r < row + rows; ++r) {
+                   float* gate = p.gate_y + r * p.ldy + begin;
+                   table_->rows.swiglu(gate, p.up_y + r * p.ldy + begin, end - begin, gate);
+                 }
+                 const RowBlock block{.x = p.gate_y, .first = p.out_first, .rows = p.block.rows};
+                 if (p.out->impl_->quantised) quantise(block, p.ldy, row, rows, begin, end, *p.out);
+               });
+}
+
+void Ops::gather(const Activations& from, std::span<const RowBlock> blocks, const std::uint32_t* sources, bool floats,
+                 float* x, Activations& out) const {
+  const Activations::Impl& a = *from.impl_;
+  const std::size_t rows = blocks.empty() ? 0 : blocks.back().first + blocks.back().rows;
+  begin(x, rows, a.cols, a.cols, out);
+  const std::size_t groups = divide_up(a.cols, kGroupInputs);
+  const auto one_block = [&](std::size_t index) {
+    const RowBlock& block = blocks[index];
+    ActivationGroup* to = out.impl_->groups.get() + block.first * groups;
+    for (std::size_t r = 0; r < block.rows; ++r) {
+      const std::size_t source = sources[block.first + r];
+      if (floats || !a.quantised) std::copy_n(a.block.x + source * a.ldx, a.cols, x + (block.first + r) * a.cols);
+      if (!a.quantised) continue;
+      const std::size_t source_first = source / kActivationRows * kActivationRows;
+      const std::size_t source_stride = std::min(kActivationRows, a.block.rows - source_first);
+      const ActivationGroup* in = a.groups.get() + source_first * groups + (source - source_first);
+      const std::size_t first = r / kActivationRows * kActivationRows;
+      const std::size_t stride = std::min(kActivationRows, block.rows - first);
+      ActivationGroup* put = to + first * groups + (r - first);
+      for (std::size_t g = 0; g < groups; ++g) put[g * stride] = in[g * source_stride];
+    }
+  };
+  pool_->run(blocks.size(), one_block);
+}
+
+}  // namespace minke::kernels
