@@ -3,15 +3,18 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <exception>
 #include <new>
 #include <string>
 #include <system_error>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 
 #include "base/cat.h"
 #include "base/error.h"
+#include "cli/bench_plan.h"
 #include "cli/command.h"
 #include "cli/help.h"
 #include "cli/interrupt.h"
@@ -94,11 +97,15 @@ int parse_and_run(int argc, const char* const* argv) {
   add_detokenize_command(app, session);
   add_eval_command(app, session);
   add_gen_command(app, session);
+  add_bench_command(app, session);
   add_doctor_command(app, session);
   add_environment_names(app);
   app.footer(kExamples);  // last: commands would inherit it
   try {
-    app.parse(argc, argv);
+    std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
+    arguments = with_long_bench_flags(std::move(arguments));
+    std::ranges::reverse(arguments);  // as CLI11 wants a vector
+    app.parse(std::move(arguments));
   } catch (const CLI::ParseError& error) {
     if (argc <= 1) {
       note(app.help());

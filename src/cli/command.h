@@ -34,6 +34,7 @@ void add_tokenize_command(CLI::App& app, Session& session);
 void add_detokenize_command(CLI::App& app, Session& session);
 void add_eval_command(CLI::App& app, Session& session);
 void add_gen_command(CLI::App& app, Session& session);
+void add_bench_command(CLI::App& app, Session& session);
 void add_doctor_command(CLI::App& app, Session& session);
 
 }  // namespace minke::cli

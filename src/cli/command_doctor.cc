@@ -1,7 +1,6 @@
 // minke doctor: what this machine offers and what Minke makes of it.
 #include <unistd.h>
 
-#include <fstream>
 #include <optional>
 
 #include <CLI/CLI.hpp>
@@ -11,6 +10,7 @@
 #include "base/error.h"
 #include "base/thread_pool.h"
 #include "cli/command.h"
+#include "cli/machine.h"
 #include "cli/output.h"
 #include "cli/text_file.h"
 #include "cli/text_format.h"
@@ -21,24 +21,9 @@
 namespace minke::cli {
 namespace {
 
-/// The value of the first line "KEY : VALUE" of a file such as /proc/cpuinfo.
-std::string proc_value(const char* path, std::string_view key) {
-  std::ifstream file(path);
-  for (std::string line; std::getline(file, line);) {
-    if (!line.starts_with(key)) continue;
-    const std::size_t colon = line.find(':');
-    if (colon == std::string::npos || line.find_first_not_of(" \t", key.size()) != colon) continue;
-    const std::size_t start = line.find_first_not_of(" \t", colon + 1);
-    return start == std::string::npos ? std::string() : line.substr(start);
-  }
-  return {};
-}
-
-/// Values of /proc/meminfo are "12345 kB", meaning KiB.
 std::string memory_value(std::string_view key) {
-  const std::string value = proc_value("/proc/meminfo", key);
-  if (value.empty()) return "unknown";
-  return byte_text(std::stoull(value) * 1024);
+  const auto bytes = memory_bytes(key);
+  return bytes ? byte_text(*bytes) : "unknown";
 }
 
 std::string row(std::string_view label, std::string_view value) {
@@ -74,9 +59,8 @@ int doctor(const Session& session) {
   std::string version = version_text();
   strip_final_newline(version);
   for (char& c : version) c = c == '\n' ? ' ' : c;
-  const std::string processor = proc_value("/proc/cpuinfo", "model name");
   out.write(row("program", version));
-  out.write(row("processor", processor.empty() ? "unknown" : processor));
+  out.write(row("processor", processor_name()));
   out.write(row("kernels", isa_text()));
   out.write(row("threads", threads_text()));
   out.write(row("memory", base::cat(memory_value("MemAvailable"), " available of ", memory_value("MemTotal"))));

@@ -71,6 +71,10 @@ void add_engine_flags(CLI::App& app, EngineFlags& flags, ContextFlag context) {
         ->option_text("N")
         ->group(kModelGroup);
   }
+  add_arithmetic_flags(app, flags);
+}
+
+void add_arithmetic_flags(CLI::App& app, EngineFlags& flags) {
   app.add_option("--memory", flags.memory, "Most memory to use, e.g. 6GB (default: what is available)")
       ->transform(CLI::AsSizeValue(true))
       ->option_text("SIZE")

@@ -27,6 +27,8 @@ struct EngineFlags {
 
 enum class ContextFlag { with, without };
 void add_engine_flags(CLI::App& app, EngineFlags& flags, ContextFlag context);
+/// Those of add_engine_flags that take neither threads nor context: memory, arithmetic, cache type, instruction set.
+void add_arithmetic_flags(CLI::App& app, EngineFlags& flags);
 
 /// How tokens are drawn; what is not given comes from the checkpoint or its family.
 struct SamplingFlags {

@@ -1,6 +1,7 @@
 #include "cli/version.h"
 
 #include "base/cat.h"
+#include "build_commit.h"  // written by cmake/commit.cmake: kBuildCommit, kBuildNumber
 
 // Set by the build for this file.
 #if !defined(MINKE_VERSION) || !defined(MINKE_BUILD_TYPE)
@@ -32,5 +33,9 @@ std::string version_text() {
   const std::string_view type = std::string_view(MINKE_BUILD_TYPE).empty() ? "unnamed build type" : MINKE_BUILD_TYPE;
   return base::cat("minke ", MINKE_VERSION, "\n", compiler, ", ", type, ", ", kArchitecture, "\n");
 }
+
+std::string build_commit() { return kBuildCommit; }
+
+std::int64_t build_number() { return kBuildNumber; }
 
 }  // namespace minke::cli

@@ -1,11 +1,16 @@
 // What this program is and how it was built.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 namespace minke::cli {
 
 /// Lines for --version.
 std::string version_text();
+
+/// The commit that was built, shortened, and how many there were before; "unknown" and 0 outside a git checkout.
+std::string build_commit();
+std::int64_t build_number();
 
 }  // namespace minke::cli

@@ -206,6 +206,13 @@ Outcome Engine::generate(const Request& request, const Callbacks& callbacks) {
   return outcome;
 }
 
+bool Engine::feed(std::span<const TokenId> tokens, std::size_t reuse, const Callbacks& callbacks) {
+  impl_->check_tokens(tokens);
+  std::vector<TokenId>& cached = impl_->cache.tokens;
+  cached.resize(std::min(cached.size(), reuse));
+  return impl_->prefill(tokens, callbacks);
+}
+
 void Engine::logits(std::span<const TokenId> ids, std::size_t chunk,
                     const std::function<bool(std::size_t, std::span<const float>)>& row) {
   impl_->check_tokens(ids);

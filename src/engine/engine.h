@@ -95,6 +95,10 @@ class Engine {
   /// not fit: says both counts), numeric (NaN logits).
   Outcome generate(const Request& request, const Callbacks& callbacks);
 
+  /// Brings the cache up to `tokens`, as generate() does before it draws, and draws nothing: for measuring. At most
+  /// `reuse` tokens are taken from the cache. False when the callback cancelled. Errors as generate().
+  bool feed(std::span<const TokenId> tokens, std::size_t reuse, const Callbacks& callbacks);
+
   /// Raw logits of every position, in order: row(i, logits[vocab]) follows ids[0..i]. Starts from an empty
   /// cache. `chunk`: rows per step, 0 for the engine's own. Return false from `row` to end early.
   void logits(std::span<const TokenId> ids, std::size_t chunk,

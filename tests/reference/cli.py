@@ -9,6 +9,7 @@ SKIPPED). Needs nothing but Python. Ends with "N passed, N failed"; the exit sta
 
 import argparse
 import array
+import csv
 import json
 import math
 import os
@@ -448,6 +449,68 @@ def test_many_shards(suite):
     shard.unlink()
     suite.fails("a missing shard", 1, re.escape(shard.name) + ": the shard is missing", "show", out)
     shutil.rmtree(out)
+
+
+LLAMA_BENCH_KEYS = """build_commit build_number cpu_info gpu_info backends model_filename model_type model_size
+    model_n_params n_batch n_ubatch n_threads cpu_mask cpu_strict poll type_k type_v n_gpu_layers n_cpu_moe split_mode
+    main_gpu no_kv_offload flash_attn devices tensor_split tensor_buft_overrides use_mmap embeddings no_op_offload
+    n_prompt n_gen n_depth test_time avg_ns stddev_ns avg_ts stddev_ts samples_ns samples_ts""".split()
+
+
+def test_bench(suite):
+    model = tiny_gguf("qwen2")
+    bench = ["bench", model, "-p", "16,32", "-n", "4", "-d", "0,8", "-r", "3", "-t", "1-2", "-pg", "8,2"]
+    result = suite.run(*bench, "-o", "json")
+    tests = json.loads(result.stdout)
+    shapes = [(t["n_threads"], t["n_depth"], t["n_prompt"], t["n_gen"]) for t in tests]
+    expected = [(threads, depth, *lengths) for threads in (1, 2) for depth in (0, 8)
+                for lengths in ((16, 0), (32, 0), (0, 4), (8, 2))]
+    suite.check("bench: tests and their order", shapes == expected, shapes)
+    suite.check("bench: llama-bench's keys", all(set(LLAMA_BENCH_KEYS) <= set(t) for t in tests),
+                [set(LLAMA_BENCH_KEYS) - set(t) for t in tests])
+    for t in tests:
+        tokens = t["n_prompt"] + t["n_gen"]
+        rates = [1e9 * tokens / ns for ns in t["samples_ns"]]
+        good = (len(rates) == 3 and all(math.isclose(a, b, rel_tol=1e-3) for a, b in zip(rates, t["samples_ts"]))
+                and math.isclose(t["avg_ts"], sum(rates) / 3, rel_tol=1e-3) and t["avg_ts"] > 0
+                and abs(t["avg_ns"] - sum(t["samples_ns"]) / 3) <= 1
+                and re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", t["test_time"]) is not None)
+        suite.check("bench: samples and their means", good, t)
+    suite.check("bench: what was run", tests[0]["model_type"].startswith("qwen2 ") and tests[0]["cpu_info"]
+                and tests[0]["model_filename"] == str(model) and tests[0]["type_k"] == "bf16", tests[0])
+    lines = suite.run("bench", "-m", model, "-p", "8", "-n", "0", "-r", "1", "-o", "jsonl", "-ngl", "99", "-fa", "1")
+    suite.check("bench: JSON lines; flags for devices are taken and named", len(lines.stdout.splitlines()) == 1
+                and json.loads(lines.stdout)["n_prompt"] == 8 and b"--n-gpu-layers" in lines.stderr, lines.stderr)
+    table = suite.run("bench", model, model, "-p", "8", "-n", "2", "-r", "2", "-oe", "csv", "-ub", "4")
+    rows = table.stdout.decode().splitlines()
+    suite.check("bench: table", rows[0].startswith("| model ") and len(rows) == 8 and rows[-1].startswith("build: ")
+                and re.search(r"\| +pp8 \| +[\d.]+ ± [\d.]+ \|$", rows[2]), table.stdout)
+    read = list(csv.DictReader(table.stderr.decode().splitlines()))
+    suite.check("bench: -oe", len(read) == 4 and read[0]["n_ubatch"] == "4" and float(read[0]["avg_ts"]) > 0, table.stderr)
+    frontiers = suite.run("bench", model, "--frontiers", "16,32,64", "-n", "2", "-r", "2")
+    read = list(csv.DictReader(frontiers.stdout.decode().splitlines()))
+    suite.check("bench: frontiers", [(r["n_ctx"], r["n_prompt"]) for r in read] == [("16", "16"), ("32", "16"), ("64", "32")]
+                and all(float(r["prefill_ts"]) > 0 and float(r["decode_ts"]) > 0 for r in read), frontiers.stdout)
+    suite.fails("bench: no model", 1, "which model", "bench")
+    suite.fails("bench: a length that is none", 1, '-p: expected numbers from 0 .*got "x"', "bench", model, "-p", "x")
+    suite.fails("bench: nothing to do", 1, "leave nothing", "bench", model, "-p", "0", "-n", "0")
+    suite.fails("bench: keys and values of two types", 1, "one type for keys and values", "bench", model, "-ctk", "f32",
+                "-ctv", "bf16")
+    suite.fails("bench: a context that does not fit", 1, "memory|context", "bench", model, "-p", "64m", "--memory", "100MB")
+
+
+def test_bench_interrupt(suite):
+    process = subprocess.Popen([suite.minke, "bench", str(tiny_gguf("qwen2")), "-p", "8", "-n", "8", "-r", "10000",
+                                "--progress", "-o", "json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=suite.env)
+    for line in process.stderr:
+        if b"tg8, run 5 " in line:
+            break
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=60)
+    tests = json.loads(out)
+    suite.check("bench: Ctrl-C prints what is there", process.returncode == 130 and len(tests) == 2
+                and len(tests[0]["samples_ns"]) == 10000 and 5 <= len(tests[1]["samples_ns"]) < 10000,
+                (process.returncode, [len(t["samples_ns"]) for t in tests]))
 
 
 def test_store(suite):
