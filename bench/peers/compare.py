@@ -11,17 +11,23 @@ fastest one for a test is kept for that test. Then, --rounds times, every engine
 after the other, so that what else the machine does meets all alike. Printed: the median of the rounds and, in
 brackets, the least and the greatest; the ratio is Minke's median over the rival's.
 
+Processors that other programs used while a run was measured make it slower, and not all engines alike: with --calm 0.05
+a run during which they used more than 0.05 processors is repeated, up to ten times; the calmest one counts.
+
 A MODEL is a GGUF file. Tests with a depth are skipped for rivals whose llama-bench knows neither -d nor -gp.
 """
 
 import argparse
 import json
+import math
 import os
 import pathlib
+import resource
 import shlex
 import statistics
 import subprocess
 import sys
+import time
 import venv
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -31,6 +37,7 @@ VERSION = "0.3.36"
 # Flash attention helps or hurts by processor (ggml-org/llama.cpp issue 27086); so does the micro-batch by cache size.
 LLAMA_CPP_VARIANTS = ["-fa 1", "-fa 0", "-fa 1 -ub 256", "-fa 0 -ub 1024"]
 TEST_SECONDS = 3600
+CALM_TRIES = 10
 
 
 def numbers(text):
@@ -84,7 +91,7 @@ def depth_flag_of(program):
 
 
 def engines_of(arguments):
-    engines = [Engine("minke", [str(arguments.minke), "bench"], [""], "-d")]
+    engines = [Engine("minke", [str(arguments.minke), "bench"], [""], "-d")] if not arguments.rivals_only else []
     python = arguments.venv / "bin" / "python"
     if not arguments.no_llama_cpp and python.exists():
         engines.append(Engine("llama.cpp", [str(python), str(HERE / "llama_cpp_bench.py")],
@@ -96,24 +103,55 @@ def engines_of(arguments):
     return engines
 
 
+def busy_seconds():
+    """Processor time that everything on this machine has used, time taken by other guests of the host included."""
+    fields = [int(value) for value in pathlib.Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]]
+    user, nice, system, _, _, irq, softirq, steal = fields[:8]
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
+
+
+def run_alone(words):
+    """--child: runs `words`, and tells on the last line of standard error how many processors others used meanwhile.
+    A process of its own, so that waiting in --wrap does not count."""
+    start, busy, own = time.monotonic(), busy_seconds(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    status = subprocess.run(words).returncode
+    seconds, busy, after = time.monotonic() - start, busy_seconds() - busy, resource.getrusage(resource.RUSAGE_CHILDREN)
+    own = after.ru_utime + after.ru_stime - own.ru_utime - own.ru_stime
+    print(f"\nothers {max(busy - own, 0) / seconds:.4f}", file=sys.stderr)
+    return status
+
+
 def measure(arguments, engine, model, test, variant, repetitions):
     """Tokens a second of each repetition; None when the engine cannot run the test."""
     words = engine.arguments(model, test, variant, repetitions)
     if words is None:
         return None
-    words = [*shlex.split(arguments.wrap), *words]
     if arguments.dry_run:
-        print(shlex.join(words))
+        print(shlex.join([*shlex.split(arguments.wrap), *words]))
         return [1.0] * repetitions
-    result = subprocess.run(words, capture_output=True, text=True, errors="replace", timeout=TEST_SECONDS)
+    best, least = None, math.inf
+    for _ in range(CALM_TRIES if arguments.calm is not None else 1):
+        rates, others = measure_once(arguments, words, repetitions)
+        if others < least:
+            best, least = rates, others
+        if arguments.calm is None or others <= arguments.calm:
+            break
+        say(f"others used {others:.2f} processors during {engine.label}, {test_name(test)}: again")
+    return best
+
+
+def measure_once(arguments, words, repetitions):
+    command = [*shlex.split(arguments.wrap), sys.executable, str(HERE / "compare.py"), "--child", *words]
+    result = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=TEST_SECONDS)
     try:
         tests = json.loads(result.stdout)
         rates = [float(rate) for rate in tests[-1]["samples_ts"]]
+        others = float(result.stderr.split()[-1])
     except (ValueError, IndexError, KeyError, TypeError) as error:
         raise SystemExit(f"{shlex.join(words)}: status {result.returncode}, no result ({error!r})\n{result.stderr[-2000:]}") from error
     if result.returncode != 0 or len(tests) != 1 or len(rates) != repetitions or min(rates) <= 0:
         raise SystemExit(f"{shlex.join(words)}: expected one test with {repetitions} samples, got {result.stdout[-2000:]}")
-    return rates
+    return rates, others
 
 
 def test_name(test):
@@ -160,17 +198,19 @@ def cell(samples):
 
 
 def table(results, engines):
-    rivals = [engine.label for engine in engines[1:]]
-    titles = ["model", "threads", "test", "minke", *rivals, *(f"/ {label}" for label in rivals)]
+    labels = [engine.label for engine in engines]
+    rivals = [label for label in labels if label != "minke"] if "minke" in labels else []
+    titles = ["model", "threads", "test", *labels, *(f"/ {label}" for label in rivals)]
     lines = ["| " + " | ".join(titles) + " |", "|" + " --- |" * 3 + " ---: |" * (len(titles) - 3)]
     for result in results:
-        own = result["engines"]["minke"]["samples_ts"]
         cells, ratios = [], []
+        for label in labels:
+            engine = result["engines"].get(label)
+            cells.append("" if engine is None else cell(engine["samples_ts"]) + (f" `{engine['variant']}`" if engine["variant"] else ""))
         for label in rivals:
-            rival = result["engines"].get(label)
-            cells.append("" if rival is None else cell(rival["samples_ts"]) + (f" `{rival['variant']}`" if rival["variant"] else ""))
+            own, rival = result["engines"]["minke"]["samples_ts"], result["engines"].get(label)
             ratios.append("" if rival is None else f"{statistics.median(own) / statistics.median(rival['samples_ts']):.2f}")
-        lines.append("| " + " | ".join([result["model"], str(result["threads"]), result["test"], cell(own), *cells, *ratios]) + " |")
+        lines.append("| " + " | ".join([result["model"], str(result["threads"]), result["test"], *cells, *ratios]) + " |")
     return "\n".join(lines)
 
 
@@ -185,6 +225,7 @@ def parse(argv):
     parser.add_argument("--variant", action="append", default=[], metavar="FLAGS", help="settings to try on them besides none, such as \"-rtr 1\"")
     parser.add_argument("--llama-cpp-variant", action="append", default=[], metavar="FLAGS", help="settings to try instead of: " + ", ".join(LLAMA_CPP_VARIANTS))
     parser.add_argument("--no-llama-cpp", action="store_true")
+    parser.add_argument("--rivals-only", action="store_true", help="leave Minke out")
     parser.add_argument("-p", "--n-prompt", dest="prompts", type=numbers, default=[512, 2048], metavar="N,..")
     parser.add_argument("-n", "--n-gen", dest="gens", type=numbers, default=[128], metavar="N,..")
     parser.add_argument("-d", "--n-depth", dest="depths", type=numbers, default=[0], metavar="N,..", help="depths of the decodes")
@@ -192,6 +233,7 @@ def parse(argv):
     parser.add_argument("--rounds", type=int, default=5, help="alternating runs of each test (default: 5)")
     parser.add_argument("--tuning", type=int, default=1, help="runs of each variant in its choice (default: 1)")
     parser.add_argument("--wrap", default="", metavar="COMMAND", help="run each measurement through this, such as \"taskset -c 0,1\"")
+    parser.add_argument("--calm", type=float, metavar="CPUS", help="repeat a run during which other programs used more processors than this")
     parser.add_argument("-o", "--output", choices=["md", "json"], default="md")
     parser.add_argument("--dry-run", action="store_true", help="print the commands, run nothing")
     arguments = parser.parse_args(argv)
@@ -203,12 +245,14 @@ def parse(argv):
 
 
 def main(argv=None):
+    if (argv or sys.argv[1:])[:1] == ["--child"]:
+        return run_alone((argv or sys.argv[1:])[1:])
     arguments = parse(argv)
     if arguments.install:
         install(arguments.venv)
         return 0
     engines = engines_of(arguments)
-    if len(engines) == 1:
+    if len(engines) == (0 if arguments.rivals_only else 1):
         sys.exit(f"no rival: neither {arguments.venv} (compare.py --install) nor --llama-bench")
     tests = [(p, 0, 0, t) for t in arguments.threads for p in arguments.prompts if p]
     tests += [(0, g, d, t) for t in arguments.threads for d in arguments.depths for g in arguments.gens if g]

@@ -5,6 +5,7 @@
 #include <limits>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace minke::base {
 
@@ -30,17 +31,30 @@ std::uint64_t meminfo_available() {
   return 0;
 }
 
-std::uint64_t left(const std::string& limit_file, const std::string& usage_file) {
-  const auto limit = read_number(limit_file);  // "max" does not parse: no limit
-  const auto usage = read_number(usage_file);
-  // cgroup v1 writes "no limit" as a number near 2^63.
-  if (!limit || !usage || *limit >= (std::uint64_t{1} << 60)) return kUnlimited;
-  return *limit > *usage ? *limit - *usage : 0;
+/// cgroup v2 writes "no limit" as "max", v1 as a number near 2^63.
+std::optional<std::uint64_t> read_limit(const std::string& path) {
+  const auto limit = read_number(path);
+  return limit && *limit < (std::uint64_t{1} << 60) ? limit : std::nullopt;
 }
 
-/// The least that any level of the process's cgroup path allows.
-std::uint64_t cgroup_available() {
-  std::uint64_t least = kUnlimited;
+struct GroupFolder {
+  std::string path;
+  bool v2 = false;
+
+  std::optional<std::uint64_t> limit() const {
+    return read_limit(path + (v2 ? "/memory.max" : "/memory.limit_in_bytes"));
+  }
+  std::uint64_t left() const {
+    const auto most = limit();
+    const auto usage = read_number(path + (v2 ? "/memory.current" : "/memory.usage_in_bytes"));
+    if (!most || !usage) return kUnlimited;
+    return *most > *usage ? *most - *usage : 0;
+  }
+};
+
+/// Every level of the process's cgroup path.
+std::vector<GroupFolder> group_folders() {
+  std::vector<GroupFolder> folders;
   std::ifstream file("/proc/self/cgroup");
   std::string line;
   while (std::getline(file, line)) {
@@ -52,21 +66,29 @@ std::uint64_t cgroup_available() {
     if (!v2 && controllers.find("memory") == std::string::npos) continue;
     const std::string root = v2 ? "/sys/fs/cgroup" : "/sys/fs/cgroup/memory";
     for (std::string path = line.substr(second + 1);; path.erase(path.rfind('/'))) {
-      const std::string folder = root + (path == "/" ? "" : path);
-      least = std::min(least, v2 ? left(folder + "/memory.max", folder + "/memory.current")
-                                 : left(folder + "/memory.limit_in_bytes", folder + "/memory.usage_in_bytes"));
+      folders.push_back({root + (path == "/" ? "" : path), v2});
       if (path.empty() || path.rfind('/') == std::string::npos) break;
     }
   }
-  return least;
+  return folders;
 }
 
 }  // namespace
 
 std::uint64_t available_memory() {
   const std::uint64_t machine = meminfo_available();
-  const std::uint64_t group = cgroup_available();
+  std::uint64_t group = kUnlimited;
+  for (const GroupFolder& folder : group_folders()) group = std::min(group, folder.left());
   return machine == 0 && group == kUnlimited ? 0 : std::min(machine == 0 ? kUnlimited : machine, group);
+}
+
+std::optional<std::uint64_t> cgroup_memory_limit() {
+  std::optional<std::uint64_t> least;
+  for (const GroupFolder& folder : group_folders()) {
+    const auto limit = folder.limit();
+    if (limit && (!least || *limit < *least)) least = limit;
+  }
+  return least;
 }
 
 }  // namespace minke::base

@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <memory>
 #include <optional>
 
@@ -10,10 +11,13 @@
 #include "base/cat.h"
 #include "base/error.h"
 #include "base/thread_pool.h"
+#include "cli/bench_kernels.h"
+#include "cli/bench_layer.h"
 #include "cli/bench_speed.h"
 #include "cli/command.h"
 #include "cli/interrupt.h"
 #include "cli/machine.h"
+#include "cli/model_source.h"
 #include "cli/output.h"
 #include "cli/version.h"
 
@@ -21,6 +25,7 @@ namespace minke::cli {
 namespace {
 
 constexpr std::size_t kMostThreads = 1024;
+constexpr std::size_t kMostRows = 65536;
 constexpr std::size_t kMostRuns = 10000;
 constexpr std::size_t kMostTests = 100000;
 
@@ -29,7 +34,10 @@ struct BenchFlags {
   std::vector<std::string> prompts, gens, depths, pairs, threads, batches, ubatches, frontiers;
   std::string cache_k, cache_v, format, error_format;
   std::size_t repetitions = 5, delay = 0;
-  bool no_warmup = false, progress = false, verbose = false;
+  bool no_warmup = false, progress = false, verbose = false, kernels = false;
+  std::vector<std::string> types, rows;
+  std::string layer;
+  double bandwidth = 0;
   std::vector<std::string> ignored;
   EngineFlags engine;
 };
@@ -71,6 +79,14 @@ void take_cache_types(BenchFlags& flags) {
   }
 }
 
+std::vector<std::size_t> threads_of(const BenchFlags& flags) {
+  std::vector<std::size_t> threads = counts_or(flags.threads, "-t", 1, {base::default_thread_count()});
+  if (std::ranges::max(threads) > kMostThreads) {
+    throw base::Error(base::ErrorCode::invalid_argument, base::cat("-t: expected at most ", kMostThreads));
+  }
+  return threads;
+}
+
 SpeedSettings settings_of(BenchFlags& flags) {
   take_cache_types(flags);
   SpeedSettings settings;
@@ -85,10 +101,7 @@ SpeedSettings settings_of(BenchFlags& flags) {
   lengths.depths = counts_or(flags.depths, "-d", 0, lengths.depths);
   for (const std::string& pair : flags.pairs) lengths.pairs.push_back(parse_pair(pair));
   settings.tests = plan_tests(lengths);
-  settings.threads = counts_or(flags.threads, "-t", 1, {base::default_thread_count()});
-  if (std::ranges::max(settings.threads) > kMostThreads) {
-    throw base::Error(base::ErrorCode::invalid_argument, base::cat("-t: expected at most ", kMostThreads));
-  }
+  settings.threads = threads_of(flags);
   settings.batches = counts_or(flags.batches, "-b", 1, {2048});
   settings.ubatches = counts_or(flags.ubatches, "-ub", 1, {512});
   settings.repetitions = flags.repetitions;
@@ -153,7 +166,71 @@ int bench_frontiers(const Session& session, const BenchFlags& flags, const Speed
   return complete ? 0 : kInterruptedStatus;
 }
 
+std::vector<formats::DType> types_of(const BenchFlags& flags) {
+  std::vector<formats::DType> types;
+  for (const std::string& name : flags.types) {
+    for (const formats::DType type : packable_types()) {
+      if (formats::info(type).name == name) types.push_back(type);
+    }
+  }
+  return types;
+}
+
+std::vector<std::string> type_names() {
+  std::vector<std::string> names;
+  for (const formats::DType type : packable_types()) names.emplace_back(formats::info(type).name);
+  return names;
+}
+
+std::vector<std::size_t> rows_of(const BenchFlags& flags, std::vector<std::size_t> fallback) {
+  std::vector<std::size_t> rows = counts_or(flags.rows, "--rows", 1, std::move(fallback));
+  if (std::ranges::max(rows) > kMostRows) {
+    throw base::Error(base::ErrorCode::invalid_argument, base::cat("--rows: expected at most ", kMostRows));
+  }
+  return rows;
+}
+
+int bench_layer(const Session& session, BenchFlags& flags) {
+  take_cache_types(flags);
+  LayerSettings settings;
+  settings.model = flags.layer;
+  settings.path = shape_path(flags.layer, session.environment.store());
+  settings.engine = flags.engine;
+  settings.threads = threads_of(flags).front();
+  settings.tokens = rows_of(flags, settings.tokens);
+  settings.contexts = counts_or(flags.depths, "-d", 1, settings.contexts);
+  const std::vector<formats::DType> types = types_of(flags);
+  if (types.size() > 1) throw base::Error(base::ErrorCode::invalid_argument, "--layer takes one of --types");
+  if (!types.empty()) settings.dtype = types.front();
+  settings.bandwidth = flags.bandwidth * 1e9;
+  settings.show_progress = session.environment.stderr_terminal;
+  const InterruptScope interrupt;
+  Printers printers(flags, RecordFormat::md, layer_columns());
+  const bool complete = run_layer(
+      settings, [&interrupt] { return interrupt.requested(); }, [&](const Record& r) { printers.print(r); });
+  printers.finish();
+  return complete ? 0 : kInterruptedStatus;
+}
+
+int bench_kernels(BenchFlags& flags) {
+  const engine::EngineOptions options = flags.engine.options(kernels::Numerics::fast);
+  KernelSettings settings;
+  settings.isa = options.isa.value_or(kernels::best_isa());
+  settings.numerics = options.numerics;
+  settings.threads = threads_of(flags);
+  settings.rows = rows_of(flags, settings.rows);
+  settings.types = types_of(flags);
+  const InterruptScope interrupt;
+  Printers printers(flags, RecordFormat::md, kernel_columns());
+  const bool complete = run_kernels(
+      settings, [&interrupt] { return interrupt.requested(); }, [&](const Record& r) { printers.print(r); });
+  printers.finish();
+  return complete ? 0 : kInterruptedStatus;
+}
+
 int bench(const Session& session, BenchFlags& flags) {
+  if (flags.kernels) return bench_kernels(flags);
+  if (!flags.layer.empty()) return bench_layer(session, flags);
   const SpeedSettings settings = settings_of(flags);
   for (const std::string& flag : flags.ignored) {
     note(base::cat("minke: ", flag, " chooses nothing here: there are no devices but the processor\n"));
@@ -174,7 +251,7 @@ void add_lengths(CLI::App& app, BenchFlags& flags) {
   list("-p,--n-prompt", flags.prompts, "Tokens of prompts to read (default: 512; 0: none)");
   list("-n,--n-gen", flags.gens, "Tokens to decode (default: 128; 0: none)");
   list("--pg", flags.pairs, "-pg PP,TG: a prompt and then a decode, timed together")->option_text("PP,TG");
-  list("-d,--n-depth", flags.depths, "Tokens in the context before, not timed (default: 0)");
+  list("-d,--n-depth", flags.depths, "Tokens in the context before, not timed (default: 0; --layer: 4k,32k)");
   list("-t,--threads", flags.threads, "Threads (default: the physical cores that this process may use)");
   list("-b,--batch-size", flags.batches, "Tokens handed over at once (default: 2048)");
   list("--ubatch-size", flags.ubatches, "-ub N: most tokens of one step (default: 512)");
@@ -210,6 +287,24 @@ void add_flags(CLI::App& app, BenchFlags& flags) {
       ->option_text("TYPE");
   app.add_flag("--progress", flags.progress, "A line on standard error for each run");
   app.add_flag("-v,--verbose", flags.verbose, "The same");
+  app.add_flag("--kernels", flags.kernels,
+               "Instead: the products alone, per weight type and rows, beside this machine's limits; needs no model");
+  app.add_option("--layer", flags.layer,
+                 "Instead: one full-size layer of a model that need not fit here, with random weights: a name in "
+                 "data/shapes, a config.json or a MODEL")
+      ->option_text("SHAPE");
+  app.add_option("--bandwidth", flags.bandwidth,
+                 "With --layer: project the whole model to a machine that reads so fast")
+      ->check(CLI::Range(0.001, 1e6))
+      ->option_text("GB/s");
+  app.add_option("--types", flags.types, "With --kernels, --layer: weight types (default: all; the model's own)")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->check(CLI::IsMember(type_names()))
+      ->option_text("TYPE,..");
+  app.add_option("--rows", flags.rows, "With --kernels, --layer: tokens at once (default: 1,8,64,512)")
+      ->allow_extra_args(false)
+      ->option_text("N,..");
   add_arithmetic_flags(app, flags.engine);
   for (const std::string_view name : kForeignFlags) {
     app.add_option_function<std::string>(
@@ -223,7 +318,9 @@ void add_flags(CLI::App& app, BenchFlags& flags) {
       "Examples:\n"
       "  minke bench qwen2.5-coder:1.5b -p 512,2048 -n 128 -d 0,4096 -t 1,2\n"
       "  minke bench ./a.gguf ./b.gguf -p 512 -n 0 -o json\n"
-      "  minke bench smollm2 --frontiers 512,1k,2k,4k > frontiers.csv");
+      "  minke bench smollm2 --frontiers 512,1k,2k,4k > frontiers.csv\n"
+      "  minke bench --kernels --types Q4_K,Q6_K -t 1,2\n"
+      "  minke bench --layer deepseek-v3 -d 4k,32k --bandwidth 400");
 }
 
 }  // namespace

@@ -40,6 +40,21 @@ std::shared_ptr<const formats::Checkpoint> open_checkpoint(const hub::ModelStore
   return formats::Checkpoint::open(store.resolve(model));
 }
 
+std::string shape_path(const std::string& shape, const hub::ModelStore& store) {
+  namespace fs = std::filesystem;
+  std::error_code ignored;
+  if (fs::exists(shape, ignored)) return shape;
+  if (shape.find('/') == std::string::npos) {
+    const fs::path file = fs::path("data") / "shapes" / (shape + ".json");
+    if (fs::is_regular_file(file, ignored)) return file.string();
+    fs::path folder = fs::read_symlink("/proc/self/exe", ignored).parent_path();
+    for (; !folder.empty() && folder != folder.root_path(); folder = folder.parent_path()) {
+      if (fs::is_regular_file(folder / file, ignored)) return (folder / file).string();
+    }
+  }
+  return store.resolve(shape);
+}
+
 TextModel open_text_model(const formats::Checkpoint& checkpoint, std::optional<text::Encoding> choice) {
   TextModel result;
   result.tokenizer = text::Tokenizer::open(checkpoint);

@@ -16,6 +16,10 @@ namespace minke::cli {
 
 std::shared_ptr<const formats::Checkpoint> open_checkpoint(const hub::ModelStore& store, const std::string& model);
 
+/// The configuration that SHAPE names: a path as it is; else NAME.json in data/shapes of the current folder or of one
+/// above the program (a build folder is in its source tree); else a model of the store, with that one's errors.
+std::string shape_path(const std::string& shape, const hub::ModelStore& store);
+
 /// What is needed to turn text into tokens and back.
 struct TextModel {
   std::unique_ptr<text::Tokenizer> tokenizer;

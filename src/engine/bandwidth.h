@@ -7,9 +7,9 @@
 
 namespace minke::engine {
 
-/// Bytes per second that the pool's threads read together, streaming `bytes` of memory that they have written
-/// before: the best of a few passes, a fraction of a second. Allocates `bytes` (default: well beyond the caches
-/// of most processors).
-double measure_read_bandwidth(base::ThreadPool& pool, std::size_t bytes = std::size_t{256} << 20);
+/// Bytes per second that the pool's threads read together, streaming `bytes` of memory (in huge pages where there are)
+/// that they have written before: the best of a few passes, a fraction of a second. Allocates `bytes`; 0: twice the
+/// last cache, at least 256 MiB.
+double measure_read_bandwidth(base::ThreadPool& pool, std::size_t bytes = 0);
 
 }  // namespace minke::engine

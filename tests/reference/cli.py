@@ -534,6 +534,51 @@ def test_store(suite):
 def test_doctor(suite):
     result = suite.run("doctor")
     suite.check("doctor", result.returncode == 0 and all(word in result.stdout for word in (b"kernels", b"threads", b"store")))
+    report = json.loads(suite.run("doctor", "--json").stdout)
+    limits = report["limits"]
+    suite.check("doctor --json: threads and why", report["threads"] == limits[-1]["threads"] <= report["allowed_processors"]
+                and report["threads_reason"].startswith(f"{report['threads']}: "), report)
+    suite.check("doctor --json: limits", limits[0]["threads"] == 1 and
+                all(1e8 < limit["read_bandwidth"] < 1e13 and limit["fp32"] > 1e8 and limit["int8"] > 1e8 for limit in limits),
+                limits)
+    types = [path["type"] for path in report["paths"]]
+    suite.check("doctor --json: the path of every type", len(set(types)) == len(types) and {"Q4_K", "BF16"} <= set(types)
+                and all(path["fast"] and path["exact"].startswith("fp32") for path in report["paths"]), report["paths"])
+    pinned = subprocess.run(["taskset", "-c", str(min(os.sched_getaffinity(0))), suite.minke, "doctor", "--json"],
+                            capture_output=True, env=suite.env) if shutil.which("taskset") else None
+    suite.check("doctor: one processor allowed, one thread", pinned is None or json.loads(pinned.stdout)["threads"] == 1, pinned)
+
+
+def test_bench_kernels(suite):
+    result = suite.run("bench", "--kernels", "--types", "Q4_K,BF16", "--rows", "1,64", "-t", "1", "-o", "json")
+    tests = json.loads(result.stdout)
+    suite.check("bench --kernels", [(t["type"], t["n_rows"]) for t in tests] == [("BF16", 1), ("BF16", 64), ("Q4_K", 1), ("Q4_K", 64)]
+                or [(t["type"], t["n_rows"]) for t in tests] == [("Q4_K", 1), ("Q4_K", 64), ("BF16", 1), ("BF16", 64)], result.stderr)
+    for t in tests:
+        operations = 2 * t["n_rows"] * t["n_outputs"] * t["n_inputs"] / t["seconds"]
+        suite.check("bench --kernels: figures fit together", math.isclose(operations, t["operations_per_second"], rel_tol=1e-6)
+                    and math.isclose(t["weight_bytes"] / t["seconds"], t["bytes_per_second"], rel_tol=1e-6)
+                    and math.isclose(operations / t["arithmetic_limit"], t["arithmetic_share"], rel_tol=1e-6)
+                    and 0 < t["arithmetic_share"] < 1.1, t)
+    suite.fails("bench --kernels: no such type", 2, "--types", "bench", "--kernels", "--types", "Q9")
+
+
+def test_bench_layer(suite):
+    model = GOLDEN / "tiny_moe" / "deepseek_v3"
+    flags = ["bench", "--layer", model, "--rows", "1,8", "-d", "64,128", "-t", "1", "--types", "BF16"]
+    parts = json.loads(suite.run(*flags, "--bandwidth", "100", "-o", "json").stdout)
+    config = json.loads((model / "config.json").read_text())
+    shapes = [(p["part"], p["n_tokens"], p["n_ctx"], p["projected_bandwidth"] > 0) for p in parts]
+    expected = [row for n in (1, 8) for row in [("feed-forward", n, 0, False)] + [
+        (part, n, c, at) for c in (64, 128) for part, at in (("attention", False), ("model", False), ("model", True))]]
+    suite.check("bench --layer: parts", shapes == expected, shapes)
+    layers = config["num_hidden_layers"]
+    whole = next(p for p in parts if p["part"] == "model")
+    attention = next(p for p in parts if p["part"] == "attention")
+    suite.check("bench --layer: the model is more than its attention", whole["seconds"] > layers * attention["seconds"] > 0
+                and math.isclose(whole["tokens_per_second"] * whole["seconds"], 1, rel_tol=1e-6), (whole, attention))
+    suite.fails("bench --layer: too little memory", 1, r"one layer of .* needs .* and 1.00 MB are available", *flags, "--memory", "1MB")
+    suite.fails("bench --layer: no such shape", 1, "nowhere", "bench", "--layer", "nowhere")
 
 
 def smollm2(suite):
