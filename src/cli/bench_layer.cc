@@ -260,7 +260,9 @@ class LayerRun {
     Record record =
         record_of("model", tokens, context, whole_model(tokens, at_bandwidth(feed_forward), at_bandwidth(attention)));
     for (auto& [key, value] : record.fields) {
-      if (key == "projected_bandwidth") value = settings_.bandwidth;
+      if (key == "projected_bandwidth" || key == "bandwidth_limit") value = settings_.bandwidth;
+      if (key == "bandwidth_share") value = std::get<double>(value) * limits_.read_bandwidth / settings_.bandwidth;
+      if (key == "arithmetic_limit" || key == "arithmetic_share") value = 0.0;  // of another machine: not known
     }
     sink(record);
   }
@@ -336,7 +338,11 @@ std::vector<TableColumn> layer_columns() {
           per_second("GB/s", "bytes"),
           number("% of read", "bandwidth_share", 100, 0),
           per_second("GFLOP/s", "operations"),
-          number("% of peak", "arithmetic_share", 100, 0),
+          {"% of peak", 8, true,
+           [](const Record& r) {
+             const double share = r.number("arithmetic_share");
+             return share > 0 ? fixed_text(share * 100, 0) : std::string();
+           }},
           number("tokens/s", "tokens_per_second", 1, 2)};
 }
 

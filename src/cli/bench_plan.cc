@@ -7,16 +7,15 @@
 #include <utility>
 
 #include "base/cat.h"
-#include "base/error.h"
+#include "cli/command.h"
 #include "cli/text_format.h"
 
 namespace minke::cli {
 namespace {
 
 [[noreturn]] void refuse(std::string_view flag, std::string_view text, std::string_view expected) {
-  throw base::Error(base::ErrorCode::invalid_argument,
-                    base::cat(flag, ": expected ", expected, ", got \"", printable(text.substr(0, 40)), "\""),
-                    "values are separated by commas; ranges are FIRST-LAST, FIRST-LAST+STEP, FIRST-LAST*FACTOR");
+  throw UsageError(base::cat(flag, ": expected ", expected, ", got \"", printable(text.substr(0, 40)), "\""),
+                   "values are separated by commas; ranges are FIRST-LAST, FIRST-LAST+STEP, FIRST-LAST*FACTOR");
 }
 
 /// Takes a number off the front of `text`; nullopt when there is none or it is beyond kMostTokens.

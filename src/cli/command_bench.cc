@@ -82,7 +82,7 @@ void take_cache_types(BenchFlags& flags) {
 std::vector<std::size_t> threads_of(const BenchFlags& flags) {
   std::vector<std::size_t> threads = counts_or(flags.threads, "-t", 1, {base::default_thread_count()});
   if (std::ranges::max(threads) > kMostThreads) {
-    throw base::Error(base::ErrorCode::invalid_argument, base::cat("-t: expected at most ", kMostThreads));
+    throw UsageError(base::cat("-t: expected at most ", kMostThreads), "");
   }
   return threads;
 }
@@ -93,7 +93,7 @@ SpeedSettings settings_of(BenchFlags& flags) {
   settings.models = split_models(flags.models);
   settings.models.insert(settings.models.begin(), flags.positional.begin(), flags.positional.end());
   if (settings.models.empty()) {
-    throw base::Error(base::ErrorCode::invalid_argument, "bench: which model?", "minke bench MODEL, or -m MODEL");
+    throw UsageError("bench: which model?", "minke bench MODEL, or -m MODEL");
   }
   BenchLengths lengths;
   lengths.prompts = counts_or(flags.prompts, "-p", 0, lengths.prompts);
@@ -111,11 +111,10 @@ SpeedSettings settings_of(BenchFlags& flags) {
   settings.engine = flags.engine;
   const std::size_t setups = settings.threads.size() * settings.batches.size() * settings.ubatches.size();
   if (settings.tests.empty()) {
-    throw base::Error(base::ErrorCode::invalid_argument, "bench: -p and -n leave nothing to measure");
+    throw UsageError("bench: -p and -n leave nothing to measure", "give one a length above 0");
   }
   if (settings.tests.size() > kMostTests / setups) {
-    throw base::Error(base::ErrorCode::invalid_argument,
-                      base::cat("bench: expected at most ", kMostTests, " tests, got more"));
+    throw UsageError(base::cat("bench: expected at most ", kMostTests, " tests, got more"), "");
   }
   return settings;
 }
@@ -185,7 +184,7 @@ std::vector<std::string> type_names() {
 std::vector<std::size_t> rows_of(const BenchFlags& flags, std::vector<std::size_t> fallback) {
   std::vector<std::size_t> rows = counts_or(flags.rows, "--rows", 1, std::move(fallback));
   if (std::ranges::max(rows) > kMostRows) {
-    throw base::Error(base::ErrorCode::invalid_argument, base::cat("--rows: expected at most ", kMostRows));
+    throw UsageError(base::cat("--rows: expected at most ", kMostRows), "");
   }
   return rows;
 }
@@ -200,7 +199,7 @@ int bench_layer(const Session& session, BenchFlags& flags) {
   settings.tokens = rows_of(flags, settings.tokens);
   settings.contexts = counts_or(flags.depths, "-d", 1, settings.contexts);
   const std::vector<formats::DType> types = types_of(flags);
-  if (types.size() > 1) throw base::Error(base::ErrorCode::invalid_argument, "--layer takes one of --types");
+  if (types.size() > 1) throw UsageError("--layer takes one of --types", "");
   if (!types.empty()) settings.dtype = types.front();
   settings.bandwidth = flags.bandwidth * 1e9;
   settings.show_progress = session.environment.stderr_terminal;

@@ -491,9 +491,9 @@ def test_bench(suite):
     read = list(csv.DictReader(frontiers.stdout.decode().splitlines()))
     suite.check("bench: frontiers", [(r["n_ctx"], r["n_prompt"]) for r in read] == [("16", "16"), ("32", "16"), ("64", "32")]
                 and all(float(r["prefill_ts"]) > 0 and float(r["decode_ts"]) > 0 for r in read), frontiers.stdout)
-    suite.fails("bench: no model", 1, "which model", "bench")
-    suite.fails("bench: a length that is none", 1, '-p: expected numbers from 0 .*got "x"', "bench", model, "-p", "x")
-    suite.fails("bench: nothing to do", 1, "leave nothing", "bench", model, "-p", "0", "-n", "0")
+    suite.fails("bench: no model", 2, "which model", "bench")
+    suite.fails("bench: a length that is none", 2, '-p: expected numbers from 0 .*got "x"', "bench", model, "-p", "x")
+    suite.fails("bench: nothing to do", 2, "leave nothing", "bench", model, "-p", "0", "-n", "0")
     suite.fails("bench: keys and values of two types", 1, "one type for keys and values", "bench", model, "-ctk", "f32",
                 "-ctv", "bf16")
     suite.fails("bench: a context that does not fit", 1, "memory|context", "bench", model, "-p", "64m", "--memory", "100MB")
