@@ -175,7 +175,7 @@ float plain_value(const PlannedTensor& tensor, const ValueTables& tables, std::u
 void fill_plain(const PlannedTensor& tensor, const ValueTables& tables, const RandomBytes& random, std::uint64_t first,
                 std::uint64_t count, std::byte* out) {
   const std::size_t size = formats::info(tensor.spec.dtype).block_bytes;
-  std::uint8_t bytes[kBytesPerDraw];
+  std::uint8_t bytes[kBytesPerDraw] = {};
   for (std::uint64_t i = 0; i < count; ++i) {
     const std::uint64_t element = first + i;
     if (element % kElementsPerDraw == 0) random.fill(element / kElementsPerDraw, bytes, sizeof bytes);
@@ -282,7 +282,7 @@ void fill_blocks(const CodecSpec& spec, const PlannedTensor& tensor, const Value
   const auto elements = static_cast<std::size_t>(spec.block);
   const std::size_t draws = elements / kBytesPerDraw + kBlockDraws;
   const std::size_t block_bytes = formats::info(spec.dtype).block_bytes;
-  std::uint8_t bytes[256 + kBlockDraws * kBytesPerDraw];
+  std::uint8_t bytes[256 + kBlockDraws * kBytesPerDraw] = {};
   kernels::CodecBlock block;
   for (std::uint64_t i = 0; i < count / elements; ++i) {
     random.fill((first / elements + i) * draws, bytes, draws * kBytesPerDraw);
