@@ -22,7 +22,7 @@ constexpr std::size_t kLeastTileRows = 8;
 /// Sub-groups between a product and the use of its sums: about 80 cycles pass until they can be read.
 constexpr std::size_t kTileLead = 2;
 constexpr std::size_t kTileRing = 4;
-static_assert(kTileRing > kTileLead && (kTileRing & (kTileRing - 1)) == 0);
+static_assert(kTileRing >= kTileLead + 2 && (kTileRing & (kTileRing - 1)) == 0);
 
 /// Which tile is what: whole blocks of 16 rows, and the last, smaller one.
 enum : int { kWholeSums = 0, kRestSums = 1, kWholeRows = 2, kRestRows = 3, kTileWeights = 4 };
@@ -62,24 +62,40 @@ struct MultiplyTiles {
     std::int32_t v[kTileRing][16][16];
   };
 
-  template <int kSums, int kRows>
-  [[gnu::always_inline]] void multiply(std::size_t i, Ring& ring) const {
-    const std::size_t group = i / S::kParts, part = i % S::kParts;
-    tiles.template zero<kSums>();
-    tiles.template load<kRows>(x[group * rows].q + 4 * S::kSteps * part, sizeof(ActivationGroup));
-    tiles.template load<kTileWeights>(&w.w[group][S::kSteps * part], 64);
-    tiles.template add_products<kSums, kRows, kTileWeights>();
-    tiles.template store<kSums>(ring.v[i % kTileRing], 64);
+  /// Groups between a product and its use.
+  static constexpr std::size_t kLead = kTileLead / S::kParts;
+
+  static std::int32_t (*integers_of(Ring& ring, std::size_t group, std::size_t part))[16] {
+    return ring.v[(group * S::kParts + part) % kTileRing];
   }
 
-  /// One row's step of the sum over sub-groups, as add_part.
-  [[gnu::always_inline]] Simd::F scaled(std::size_t i, std::size_t row, Simd::F scale, Simd::F offset, const Ring& ring,
-                                        Simd::F sum) const {
-    const ActivationGroup& group = x[i / S::kParts * rows + row];
-    const Simd::I integer = Simd::as_int(Simd::load(reinterpret_cast<const float*>(ring.v[i % kTileRing][row])));
-    sum = Simd::fma(Simd::to_float(integer), Simd::mul(Simd::set1(group.scale), scale), sum);
-    if constexpr (S::kOffset)
-      sum = Simd::fma(Simd::set1(S::kParts == 1 ? group.sum : group.half_sum[i % S::kParts]), offset, sum);
+  template <int kSums, int kRows>
+  [[gnu::always_inline]] void multiply(std::size_t group, Ring& ring) const {
+    for (std::size_t part = 0; part < S::kParts; ++part) {
+      tiles.template zero<kSums>();
+      tiles.template load<kRows>(x[group * rows].q + 4 * S::kSteps * part, sizeof(ActivationGroup));
+      tiles.template load<kTileWeights>(&w.w[group][S::kSteps * part], 64);
+      tiles.template add_products<kSums, kRows, kTileWeights>();
+      tiles.template store<kSums>(integers_of(ring, group, part), 64);
+    }
+  }
+
+  /// One row's step of the sum over groups, as add_group.
+  [[gnu::always_inline]] Simd::F scaled(std::size_t group, std::size_t row, Ring& ring, Simd::F sum) const {
+    const ActivationGroup& of = x[group * rows + row];
+    Simd::F products = Simd::zero();
+    for (std::size_t part = 0; part < S::kParts; ++part) {
+      const auto* integers = reinterpret_cast<const float*>(integers_of(ring, group, part)[row]);
+      const Simd::F value = Simd::to_float(Simd::as_int(Simd::load(integers)));
+      const Simd::F scale = w.scale[group * S::kParts + part];
+      products = part == 0 ? Simd::mul(value, scale) : Simd::fma(value, scale, products);
+    }
+    sum = Simd::fma(products, Simd::set1(of.scale), sum);
+    if constexpr (S::kOffset) {
+      for (std::size_t part = 0; part < S::kParts; ++part)
+        sum =
+            Simd::fma(Simd::set1(S::kParts == 1 ? of.sum : of.half_sum[part]), w.offset[group * S::kParts + part], sum);
+    }
     return sum;
   }
 
@@ -89,24 +105,20 @@ struct MultiplyTiles {
     Simd::F sum[kRows];
 #pragma GCC unroll 16
     for (std::size_t r = 0; r < kRows; ++r) sum[r] = Simd::load(sums[r]);
-    const std::size_t count = groups * S::kParts;
-    for (std::size_t i = 0; i < count + kTileLead; ++i) {
-      if (i < count) multiply<kWholeSums, kWholeRows>(i, ring);
-      if (i < kTileLead) continue;
-      const std::size_t done = i - kTileLead;
+    for (std::size_t i = 0; i < groups + kLead; ++i) {
+      if (i < groups) multiply<kWholeSums, kWholeRows>(i, ring);
+      if (i < kLead) continue;
 #pragma GCC unroll 16
-      for (std::size_t r = 0; r < kRows; ++r) sum[r] = scaled(done, r, w.scale[done], w.offset[done], ring, sum[r]);
+      for (std::size_t r = 0; r < kRows; ++r) sum[r] = scaled(i - kLead, r, ring, sum[r]);
     }
 #pragma GCC unroll 16
     for (std::size_t r = 0; r < kRows; ++r) Simd::store(sums[r], sum[r]);
   }
   [[gnu::noinline]] void rest() const {
     Ring ring;
-    const std::size_t count = groups * S::kParts;
-    for (std::size_t i = 0; i < count; ++i) {
+    for (std::size_t i = 0; i < groups; ++i) {
       multiply<kRestSums, kRestRows>(i, ring);
-      for (std::size_t r = 0; r < rows; ++r)
-        Simd::store(sums[r], scaled(i, r, w.scale[i], w.offset[i], ring, Simd::load(sums[r])));
+      for (std::size_t r = 0; r < rows; ++r) Simd::store(sums[r], scaled(i, r, ring, Simd::load(sums[r])));
     }
   }
   void run() const { rows == minke::kernels::kActivationRows ? whole() : rest(); }
