@@ -43,6 +43,10 @@ std::vector<std::byte> make_weights(DType type) {
     for (std::byte& b : bytes) b &= std::byte{0xfe};
     return bytes;
   }
+  if (type == DType::mxfp4) {
+    for (std::size_t i = 0; i < bytes.size(); i += t.block_bytes) bytes[i] = std::byte{0x78};
+    return bytes;
+  }
   const std::size_t step = t.block_elements == 1 ? t.block_bytes : 2;
   for (std::size_t i = step - 1; i < bytes.size(); i += step) bytes[i] &= std::byte{0xbf};
   return bytes;
@@ -106,9 +110,11 @@ void add_all() {
   if (minke::base::default_thread_count() > 1) thread_counts.push_back(minke::base::default_thread_count());
   for (const kernels::Numerics numerics : {kernels::Numerics::fast, kernels::Numerics::exact}) {
     for (const kernels::Isa isa : kernels::available_isas()) {
-      for (const DType type : {DType::f32, DType::f16, DType::bf16, DType::q4_0, DType::q4_1, DType::q5_0, DType::q5_1,
-                               DType::q8_0, DType::q2_k, DType::q3_k, DType::q4_k, DType::q5_k, DType::q6_k,
-                               DType::iq4_nl, DType::iq4_xs, DType::f8_e4m3}) {
+      for (const DType type :
+           {DType::f32,    DType::f16,    DType::bf16,    DType::q4_0,  DType::q4_1,  DType::q5_0,
+            DType::q5_1,   DType::q8_0,   DType::q2_k,    DType::q3_k,  DType::q4_k,  DType::q5_k,
+            DType::q6_k,   DType::iq4_nl, DType::iq4_xs,  DType::iq1_s, DType::iq1_m, DType::iq2_xxs,
+            DType::iq2_xs, DType::iq2_s,  DType::iq3_xxs, DType::iq3_s, DType::mxfp4, DType::f8_e4m3}) {
         for (const std::size_t rows : {1U, 2U, 4U, 8U, 16U, 64U, 512U}) {
           for (const std::size_t threads : thread_counts) add(type, isa, numerics, rows, threads);
         }

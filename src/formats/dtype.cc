@@ -7,7 +7,7 @@ namespace minke::formats {
 namespace {
 
 // Indexed by DType. Sizes of the quantised blocks: ggml/src/ggml-common.h.
-constexpr std::array<DTypeInfo, 16> kInfo{{
+constexpr std::array<DTypeInfo, 24> kInfo{{
     {"F32", 1, 4},
     {"F16", 1, 2},
     {"BF16", 1, 2},
@@ -24,8 +24,16 @@ constexpr std::array<DTypeInfo, 16> kInfo{{
     {"Q6_K", 256, 128 + 64 + 16 + 2},
     {"IQ4_NL", 32, 2 + 16},
     {"IQ4_XS", 256, 2 + 2 + 4 + 128},
+    {"IQ1_S", 256, 2 + 32 + 16},
+    {"IQ1_M", 256, 32 + 16 + 8},
+    {"IQ2_XXS", 256, 2 + 64},
+    {"IQ2_XS", 256, 2 + 64 + 8},
+    {"IQ2_S", 256, 2 + 64 + 8 + 8},
+    {"IQ3_XXS", 256, 2 + 64 + 32},
+    {"IQ3_S", 256, 2 + 64 + 8 + 32 + 4},
+    {"MXFP4", 32, 1 + 16},
 }};
-static_assert(kInfo.size() == static_cast<std::size_t>(DType::iq4_xs) + 1);
+static_assert(kInfo.size() == static_cast<std::size_t>(DType::mxfp4) + 1);
 
 struct GgmlType {
   std::string_view name;
@@ -50,20 +58,20 @@ constexpr std::array<GgmlType, 43> kGgmlTypes{{
     {"Q5_K", DType::q5_k},
     {"Q6_K", DType::q6_k},
     {"Q8_K", {}},
-    {"IQ2_XXS", {}},
-    {"IQ2_XS", {}},
-    {"IQ3_XXS", {}},
-    {"IQ1_S", {}},
+    {"IQ2_XXS", DType::iq2_xxs},
+    {"IQ2_XS", DType::iq2_xs},
+    {"IQ3_XXS", DType::iq3_xxs},
+    {"IQ1_S", DType::iq1_s},
     {"IQ4_NL", DType::iq4_nl},
-    {"IQ3_S", {}},
-    {"IQ2_S", {}},
+    {"IQ3_S", DType::iq3_s},
+    {"IQ2_S", DType::iq2_s},
     {"IQ4_XS", DType::iq4_xs},
     {"I8", {}},
     {"I16", {}},
     {"I32", {}},
     {"I64", {}},
     {"F64", {}},
-    {"IQ1_M", {}},
+    {"IQ1_M", DType::iq1_m},
     {"BF16", DType::bf16},
     {"Q4_0_4_4 (removed from ggml)", {}},
     {"Q4_0_4_8 (removed from ggml)", {}},
@@ -73,7 +81,7 @@ constexpr std::array<GgmlType, 43> kGgmlTypes{{
     {"IQ4_NL_4_4 (removed from ggml)", {}},
     {"IQ4_NL_4_8 (removed from ggml)", {}},
     {"IQ4_NL_8_8 (removed from ggml)", {}},
-    {"MXFP4", {}},
+    {"MXFP4", DType::mxfp4},
     {"NVFP4", {}},
     {"Q1_0", {}},
     {"Q2_0", {}},

@@ -24,6 +24,14 @@ enum class DType : std::uint8_t {
   q6_k,
   iq4_nl,
   iq4_xs,
+  iq1_s,
+  iq1_m,
+  iq2_xxs,
+  iq2_xs,
+  iq2_s,
+  iq3_xxs,
+  iq3_s,
+  mxfp4,
 };
 
 /// How a type is laid out: `block_bytes` bytes hold `block_elements` consecutive elements of a row.

@@ -308,7 +308,7 @@ class HeaderParser {
       throw Error(ErrorCode::unsupported,
                   cat(in_.source(), ": ", item, " at byte ", start, ": type ", ggml_type_name(tensor.ggml_type),
                       " (ggml number ", tensor.ggml_type, ") is not read"),
-                  "F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K to Q6_K, IQ4_NL and IQ4_XS are");
+                  "F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K to Q6_K, IQ1_S to IQ4_XS and MXFP4 are");
     const DTypeInfo& type = info(*dtype);
     if (tensor.shape.front() % type.block_elements != 0)
       fail(item, start,

@@ -1,4 +1,5 @@
 // The blocks of GGUF files (ggml's ggml-common.h has the structs), read into integers and scales.
+#include <bit>
 #include <cstring>
 
 #include "kernels/codec.h"
@@ -111,6 +112,106 @@ void read_iq4_xs(const std::uint8_t* p, CodecBlock& out) {
   }
 }
 
+std::uint32_t word_at(const std::uint8_t* p) {
+  std::uint32_t word;
+  std::memcpy(&word, p, 4);
+  return word;
+}
+
+/// Signs of values 8 i .. 8 i + 7, bit v set for a negative one, into bit 3 of the codes.
+void put_signs(std::uint8_t* q, int i, unsigned signs) {
+  for (int v = 0; v < 8; ++v) q[8 * i + v] = static_cast<std::uint8_t>((signs >> v & 1U) << 3);
+}
+
+/// Seven signs; the eighth makes the number of negative ones even.
+void put_even_signs(std::uint8_t* q, int i, unsigned signs) {
+  signs &= 127U;
+  put_signs(q, i, signs | (static_cast<unsigned>(std::popcount(signs)) & 1U) << 7);
+}
+
+/// Four times seven signs and a scale of four bits.
+void read_signs_and_scale(const std::uint8_t* p, int group, CodecBlock& out) {
+  const std::uint32_t word = word_at(p);
+  for (int j = 0; j < 4; ++j) put_even_signs(out.q, 4 * group + j, word >> (7 * j));
+  out.scales[group] = static_cast<std::uint8_t>(word >> 28);
+}
+
+void read_scale_nibbles(const std::uint8_t* p, int count, CodecBlock& out) {
+  for (int i = 0; i < count; ++i) out.scales[i] = p[i / 2] >> (4 * (i % 2)) & 15;
+}
+
+void set_index(CodecBlock& out, int i, unsigned low, unsigned high) {
+  out.index[i] = static_cast<std::uint16_t>(low | high << 8);
+}
+
+void read_iq1_s(const std::uint8_t* p, CodecBlock& out) {
+  out.d = half_at(p);
+  for (int g = 0; g < 8; ++g) {
+    const unsigned word = half_at(p + 34 + 2 * g);
+    out.scales[g] = static_cast<std::uint8_t>(word >> 12 & 7U);
+    for (int j = 0; j < 4; ++j) {
+      set_index(out, 4 * g + j, p[2 + 4 * g + j], word >> (3 * j) & 7U);
+      put_signs(out.q, 4 * g + j, (word >> 15) * 255U);
+    }
+  }
+}
+
+void read_iq1_m(const std::uint8_t* p, CodecBlock& out) {
+  // The half has no place of its own: its nibbles are the highest of the four words of scales.
+  unsigned d = 0;
+  for (int k = 0; k < 4; ++k) {
+    const unsigned word = half_at(p + 48 + 2 * k);
+    d |= (word >> 12) << (4 * k);
+    for (int i = 0; i < 4; ++i) out.scales[4 * k + i] = static_cast<std::uint8_t>(word >> (3 * i) & 7U);
+  }
+  out.d = static_cast<std::uint16_t>(d);
+  for (int i = 0; i < 32; ++i) {
+    const unsigned nibble = p[32 + i / 2] >> (4 * (i % 2)) & 15U;
+    set_index(out, i, p[i], nibble & 7U);
+    put_signs(out.q, i, (nibble >> 3) * 255U);
+  }
+}
+
+void read_iq2_xxs(const std::uint8_t* p, CodecBlock& out) {
+  out.d = half_at(p);
+  for (int g = 0; g < 8; ++g) {
+    for (int j = 0; j < 4; ++j) set_index(out, 4 * g + j, p[2 + 8 * g + j], 0);
+    read_signs_and_scale(p + 2 + 8 * g + 4, g, out);
+  }
+}
+
+void read_iq2_xs(const std::uint8_t* p, CodecBlock& out) {
+  out.d = half_at(p);
+  for (int i = 0; i < 32; ++i) {
+    const unsigned word = half_at(p + 2 + 2 * i);
+    set_index(out, i, word & 255U, word >> 8 & 1U);
+    put_even_signs(out.q, i, word >> 9);
+  }
+  read_scale_nibbles(p + 66, 16, out);
+}
+
+void read_iq2_s(const std::uint8_t* p, CodecBlock& out) {
+  out.d = half_at(p);
+  for (int i = 0; i < 32; ++i) {
+    set_index(out, i, p[2 + i], p[66 + i / 4] >> (2 * (i % 4)) & 3U);
+    put_signs(out.q, i, p[34 + i]);
+  }
+  read_scale_nibbles(p + 74, 16, out);
+}
+
+void read_iq3_xxs(const std::uint8_t* p, CodecBlock& out) {
+  out.d = half_at(p);
+  for (int i = 0; i < 64; ++i) set_index(out, i, p[2 + i], 0);
+  for (int g = 0; g < 8; ++g) read_signs_and_scale(p + 66 + 4 * g, g, out);
+}
+
+void read_iq3_s(const std::uint8_t* p, CodecBlock& out) {
+  out.d = half_at(p);
+  for (int i = 0; i < 64; ++i) set_index(out, i, p[2 + i], p[66 + i / 8] >> (i % 8) & 1U);
+  for (int i = 0; i < 32; ++i) put_signs(out.q, i, p[74 + i]);
+  read_scale_nibbles(p + 106, 8, out);
+}
+
 }  // namespace
 
 void read_block(const CodecSpec& spec, const std::uint8_t* p, CodecBlock& out) noexcept {
@@ -161,12 +262,39 @@ void read_block(const CodecSpec& spec, const std::uint8_t* p, CodecBlock& out) n
     case DType::iq4_xs:
       read_iq4_xs(p, out);
       break;
+    case DType::iq1_s:
+      read_iq1_s(p, out);
+      break;
+    case DType::iq1_m:
+      read_iq1_m(p, out);
+      break;
+    case DType::iq2_xxs:
+      read_iq2_xxs(p, out);
+      break;
+    case DType::iq2_xs:
+      read_iq2_xs(p, out);
+      break;
+    case DType::iq2_s:
+      read_iq2_s(p, out);
+      break;
+    case DType::iq3_xxs:
+      read_iq3_xxs(p, out);
+      break;
+    case DType::iq3_s:
+      read_iq3_s(p, out);
+      break;
+    case DType::mxfp4:
+      out.d = 0;
+      out.scales[0] = p[0];
+      read_nibbles(p + 1, out.q);
+      break;
     case DType::f32:
     case DType::f16:
     case DType::bf16:
     case DType::f8_e4m3:
       break;
   }
+  if (spec.grid.table != Grid::none) read_grid(spec, out);
 }
 
 }  // namespace minke::kernels

@@ -117,7 +117,7 @@ class Packer {
     std::memset(out, 0, tile_bytes_);
     const std::size_t groups = static_cast<std::size_t>(codec_->block) / kGroupInputs;
     CodecBlock part[kTileOutputs];
-    for (std::size_t n = rows; n < kTileOutputs; ++n) std::memset(part[n].q, 0, sizeof part[n].q);
+    for (std::size_t n = rows; n < kTileOutputs; ++n) std::memset(&part[n], 0, sizeof part[n]);
     for (std::size_t block = 0; block < blocks_; ++block) {
       const BlockPlace place = block_place(*codec_, cols_ / kGroupInputs, block);
       for (std::size_t n = 0; n < rows; ++n) {
@@ -125,11 +125,8 @@ class Packer {
         if (!is_finite(*codec_, part[n])) bad(first + n, block);
         write_scales(*codec_, part[n], n, out + place.scales);
       }
-      for (std::size_t g = 0; g < groups; ++g) {
-        const std::uint8_t* q[kTileOutputs];
-        for (std::size_t n = 0; n < kTileOutputs; ++n) q[n] = part[n].q + kGroupInputs * g;
-        write_group(*codec_, q, out + place.planes + g * group_bytes(*codec_));
-      }
+      for (std::size_t g = 0; g < groups; ++g)
+        write_group(*codec_, part, g, out + place.planes + g * group_bytes(*codec_));
     }
   }
 

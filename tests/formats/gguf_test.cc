@@ -113,9 +113,9 @@ TEST(Gguf, MessagesNameOffsetExpectedAndGot) {
   GgufBuilder b = small_gguf();
   const std::string good = b.build();
   const std::size_t row = good.find(gguf_string("c.weight")), data = good.size() - 208;
-  b.tensors[2].type = 16;
+  b.tensors[2].type = 34;
   EXPECT_EQ(message_of([&] { parse(b.build()); }),
-            base::cat("m.gguf: tensor 'c.weight' at byte ", row, ": type IQ2_XXS (ggml number 16) is not read"));
+            base::cat("m.gguf: tensor 'c.weight' at byte ", row, ": type TQ1_0 (ggml number 34) is not read"));
   b = small_gguf();
   b.keys[1].value = raw<std::uint32_t>(33);
   EXPECT_EQ(message_of([&] { parse(b.build()); }), "m.gguf: key 'general.alignment': expected a power of two, got 33");

@@ -62,6 +62,9 @@ void sub_group_scales(const CodecSpec& spec, const CodecBlock& block, std::size_
   }
   if (spec.scales == ScaleForm::six_bit) scale = d * static_cast<float>(block.scales[i] - 32);
   if (spec.scales == ScaleForm::byte) scale = d * std::bit_cast<std::int8_t>(block.scales[i]);
+  if (spec.scales == ScaleForm::odd_nibble || spec.scales == ScaleForm::odd_word)
+    scale = d * spec.unit * static_cast<float>(2 * block.scales[i] + 1);
+  if (spec.scales == ScaleForm::exponent) scale = std::ldexp(1.0F, block.scales[0] - 128);
 }
 
 /// y[n] of one row of x in `fast` for a quantised type: int8 groups of 32, exact integer sums.
@@ -92,8 +95,7 @@ std::vector<float> fast_reference(const Weights& w, const float* x, const float*
       sub_group_scales(spec, block, first % block_cols / group, scale, offset);
       int dot = 0, x_sum = 0;
       for (std::size_t k = first; k < first + group; ++k) {
-        const int integer = block.q[k % block_cols];
-        dot += q[k] * ((spec.codebook ? kIq4Codebook[integer] : integer) - spec.zero);
+        dot += q[k] * code_value(spec, block.q[k % block_cols]);
         x_sum += q[k];
       }
       const float sx = x_scale[first / 32];

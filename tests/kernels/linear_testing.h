@@ -12,9 +12,12 @@
 namespace minke::kernels::testing {
 
 inline constexpr formats::DType kAllTypes[] = {
-    formats::DType::f32,  formats::DType::f16,  formats::DType::bf16, formats::DType::q4_0,   formats::DType::q4_1,
-    formats::DType::q5_0, formats::DType::q5_1, formats::DType::q8_0, formats::DType::q2_k,   formats::DType::q3_k,
-    formats::DType::q4_k, formats::DType::q5_k, formats::DType::q6_k, formats::DType::iq4_nl, formats::DType::iq4_xs,
+    formats::DType::f32,     formats::DType::f16,     formats::DType::bf16,   formats::DType::q4_0,
+    formats::DType::q4_1,    formats::DType::q5_0,    formats::DType::q5_1,   formats::DType::q8_0,
+    formats::DType::q2_k,    formats::DType::q3_k,    formats::DType::q4_k,   formats::DType::q5_k,
+    formats::DType::q6_k,    formats::DType::iq4_nl,  formats::DType::iq4_xs, formats::DType::iq1_s,
+    formats::DType::iq1_m,   formats::DType::iq2_xxs, formats::DType::iq2_xs, formats::DType::iq2_s,
+    formats::DType::iq3_xxs, formats::DType::iq3_s,   formats::DType::mxfp4,
 };
 
 /// Offsets of the fp16 scales in a block (ggml-common.h); -1: none.
@@ -77,9 +80,23 @@ inline std::vector<std::byte> random_weights(formats::DType type, std::size_t ro
     return bytes;
   }
   for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<std::byte>(base::uniform(seed, 3, i) * 256);
+  if (type == DType::mxfp4) {  // exponents about those of random_half
+    for (std::size_t i = 0; i < blocks; ++i) {
+      std::byte& e = bytes[i * t.block_bytes];
+      e = static_cast<std::byte>(118 + (static_cast<unsigned>(e) & 7U));
+    }
+    return bytes;
+  }
   const HalfOffsets at = half_offsets(type);
   for (std::size_t i = 0; i < blocks; ++i) {
     const std::uint16_t d = random_half(seed, 2 * i), m = random_half(seed, 2 * i + 1);
+    if (type == DType::iq1_m) {  // a nibble in each of four words
+      for (std::size_t k = 0; k < 4; ++k) {
+        std::byte& high = bytes[i * t.block_bytes + 49 + 2 * k];
+        high = static_cast<std::byte>((static_cast<unsigned>(high) & 15U) | (d >> (4 * k) & 15U) << 4);
+      }
+      continue;
+    }
     std::memcpy(bytes.data() + i * t.block_bytes + at.d, &d, 2);
     if (at.m >= 0) std::memcpy(bytes.data() + i * t.block_bytes + at.m, &m, 2);
   }

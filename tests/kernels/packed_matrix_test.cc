@@ -83,7 +83,9 @@ TEST(PackedMatrix, StaysNearTheFilesSize) {
     const formats::DTypeInfo& t = formats::info(type);
     const double file = 4096.0 * 4096.0 / t.block_elements * t.block_bytes;
     const double ratio = static_cast<double>(PackedMatrix::packed_bytes(type, 4096, 4096)) / file;
-    EXPECT_LE(ratio, 1.03) << t.name;
+    // IQ1 to IQ3: padding after few bytes of scales, and eight signs where a file has seven.
+    const bool grid = type >= DType::iq1_s && type <= DType::iq3_s;
+    EXPECT_LE(ratio, grid ? 1.092 : 1.03) << t.name;
     EXPECT_GE(ratio, 1.0) << t.name;
   }
 }
@@ -109,14 +111,27 @@ TEST(PackedMatrix, RefusesNonFiniteValues) {
   };
   const std::vector<std::uint8_t> half_nan = {0x01, 0x7e}, half_inf = {0x00, 0xfc};
   std::vector<Place> places = {
-      {DType::f32, 0, {0, 0, 0xc0, 0x7f}}, {DType::f32, 0, {0, 0, 0x80, 0xff}}, {DType::f16, 0, half_nan},
-      {DType::f16, 0, half_inf},           {DType::bf16, 0, {0xc0, 0x7f}},      {DType::bf16, 0, {0x80, 0xff}},
-      {DType::q2_k, 80, half_nan},         {DType::q2_k, 82, half_inf},         {DType::q3_k, 108, half_nan},
-      {DType::q6_k, 208, half_inf},        {DType::q4_1, 2, half_nan},          {DType::q5_1, 2, half_inf},
-      {DType::q4_k, 2, half_nan},          {DType::q5_k, 2, half_inf},
+      {DType::f32, 0, {0, 0, 0xc0, 0x7f}},
+      {DType::f32, 0, {0, 0, 0x80, 0xff}},
+      {DType::f16, 0, half_nan},
+      {DType::f16, 0, half_inf},
+      {DType::bf16, 0, {0xc0, 0x7f}},
+      {DType::bf16, 0, {0x80, 0xff}},
+      {DType::q2_k, 80, half_nan},
+      {DType::q2_k, 82, half_inf},
+      {DType::q3_k, 108, half_nan},
+      {DType::q6_k, 208, half_inf},
+      {DType::q4_1, 2, half_nan},
+      {DType::q5_1, 2, half_inf},
+      {DType::q4_k, 2, half_nan},
+      {DType::q5_k, 2, half_inf},
+      {DType::iq1_m, 48, {0, 0xf0, 0, 0xf0, 0, 0xf0, 0, 0x70}},
+      {DType::mxfp4, 0, {0xff}},
+      {DType::mxfp4, 0, {253}},
   };
-  for (const DType type : {DType::q4_0, DType::q4_1, DType::q5_0, DType::q5_1, DType::q8_0, DType::q4_k, DType::q5_k,
-                           DType::iq4_nl, DType::iq4_xs})
+  for (const DType type :
+       {DType::q4_0, DType::q4_1, DType::q5_0, DType::q5_1, DType::q8_0, DType::q4_k, DType::q5_k, DType::iq4_nl,
+        DType::iq4_xs, DType::iq1_s, DType::iq2_xxs, DType::iq2_xs, DType::iq2_s, DType::iq3_xxs, DType::iq3_s})
     places.push_back({type, 0, half_nan});
   for (const Place& place : places) {
     const formats::DTypeInfo& t = formats::info(place.type);

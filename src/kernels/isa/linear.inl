@@ -3,7 +3,10 @@
 // One vector holds 16 outputs, so no sum ever crosses lanes. kernel_table.h states the order of the sums, which
 // nothing here changes.
 
+// clang-format off
 #include "kernels/isa/tile.inl"
+#include "kernels/isa/grid.inl"
+// clang-format on
 
 namespace {
 
@@ -76,6 +79,22 @@ void linear_float(const LinearTask& task) noexcept {
       return linear_float_with(task, &decode_quantised<DType::iq4_nl>);
     case DType::iq4_xs:
       return linear_float_with(task, &decode_quantised<DType::iq4_xs>);
+    case DType::iq1_s:
+      return linear_float_with(task, &decode_quantised<DType::iq1_s>);
+    case DType::iq1_m:
+      return linear_float_with(task, &decode_quantised<DType::iq1_m>);
+    case DType::iq2_xxs:
+      return linear_float_with(task, &decode_quantised<DType::iq2_xxs>);
+    case DType::iq2_xs:
+      return linear_float_with(task, &decode_quantised<DType::iq2_xs>);
+    case DType::iq2_s:
+      return linear_float_with(task, &decode_quantised<DType::iq2_s>);
+    case DType::iq3_xxs:
+      return linear_float_with(task, &decode_quantised<DType::iq3_xxs>);
+    case DType::iq3_s:
+      return linear_float_with(task, &decode_quantised<DType::iq3_s>);
+    case DType::mxfp4:
+      return linear_float_with(task, &decode_quantised<DType::mxfp4>);
     case DType::f8_e4m3:
       return linear_float_with(task, &decode_f8);
   }
@@ -107,6 +126,22 @@ void linear_bytes(const LinearTask& task) noexcept {
       return linear_bytes_of<DType::iq4_nl>(task);
     case DType::iq4_xs:
       return linear_bytes_of<DType::iq4_xs>(task);
+    case DType::iq1_s:
+      return linear_bytes_of<DType::iq1_s>(task);
+    case DType::iq1_m:
+      return linear_bytes_of<DType::iq1_m>(task);
+    case DType::iq2_xxs:
+      return linear_bytes_of<DType::iq2_xxs>(task);
+    case DType::iq2_xs:
+      return linear_bytes_of<DType::iq2_xs>(task);
+    case DType::iq2_s:
+      return linear_bytes_of<DType::iq2_s>(task);
+    case DType::iq3_xxs:
+      return linear_bytes_of<DType::iq3_xxs>(task);
+    case DType::iq3_s:
+      return linear_bytes_of<DType::iq3_s>(task);
+    case DType::mxfp4:
+      return linear_bytes_of<DType::mxfp4>(task);
     case DType::f32:
     case DType::f16:
     case DType::bf16:

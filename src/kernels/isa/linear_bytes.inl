@@ -97,7 +97,11 @@ struct DecodedBytes {
 template <typename C>
 void decode_bytes(const TilePart<C>& part, DecodedBytes& out) {
   const PartScales<C> scales(part.scales, part.groups);
-  for (std::size_t g = 0; g < part.groups; ++g) decode_group<C>(part.planes + g * C::kGroupBytes, out.w[g]);
+  if constexpr (C::kGrid) {
+    decode_grid<C>(part, out.w);
+  } else {
+    for (std::size_t g = 0; g < part.groups; ++g) decode_group<C>(part.planes + g * C::kGroupBytes, out.w[g]);
+  }
   for (std::size_t i = 0; i < part.groups * C::kParts; ++i) {
     out.scale[i] = scales.scale(i);
     out.offset[i] = scales.offset(i);
@@ -156,9 +160,11 @@ template <DType kType>
 void linear_bytes_of(const LinearTask& task) {
   using C = Codec<kType>;
   for (std::size_t tile = 0; tile < task.tile_count; ++tile) {
-    if (task.rows <= kFewRows) {
-      in_runs<Simd::kFewRows>(task.rows, MultiplyFew<C>{task, tile, task.groups, task.rows});
-      continue;
+    if constexpr (!C::kGrid) {
+      if (task.rows <= kFewRows) {
+        in_runs<Simd::kFewRows>(task.rows, MultiplyFew<C>{task, tile, task.groups, task.rows});
+        continue;
+      }
     }
     for (std::size_t row = 0; row < task.rows; row += kChunkRows)
       multiply_chunk<C>(task, tile, row, task.rows - row < kChunkRows ? task.rows - row : kChunkRows);

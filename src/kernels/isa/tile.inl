@@ -13,15 +13,8 @@ using minke::kernels::LinearTask;
 using minke::kernels::ScaleForm;
 
 /// A copy of this file's own: a constant of the header would be a weak symbol when its address is taken.
-struct Codebook {
-  std::uint8_t v[16];
-};
-constexpr Codebook make_codebook() {
-  Codebook book{};
-  for (int i = 0; i < 16; ++i) book.v[i] = minke::kernels::kIq4Codebook[i];
-  return book;
-}
-constexpr Codebook kCodebook = make_codebook();
+template <minke::kernels::Codebook kBook>
+constexpr minke::kernels::CodebookTable kCodebook = minke::kernels::kCodebooks[static_cast<std::size_t>(kBook)];
 
 constexpr const CodecSpec& spec_of(DType dtype) {
   for (const CodecSpec& spec : minke::kernels::kCodecs)
@@ -43,9 +36,10 @@ struct Codec {
   static constexpr ScaleForm kForm = kSpec.scales;
   static constexpr bool kOffset =
       kForm == ScaleForm::half_min || kForm == ScaleForm::six_bit_min || kForm == ScaleForm::four_bit_min;
-  static constexpr bool kWide = kLow == 8 || kSpec.codebook;
+  static constexpr bool kBook = kSpec.codebook != minke::kernels::Codebook::none;
+  static constexpr bool kGrid = kSpec.grid.table != minke::kernels::Grid::none;  // grid.inl decodes it
+  static constexpr bool kWide = kLow == 8 || kBook;
   static constexpr int kMax = (1 << (kWide ? 1 : kLow + kHigh)) - 1;
-  static constexpr bool kBook = kSpec.codebook;
 };
 
 constexpr int log2_of(int power) { return power <= 1 ? 0 : 1 + log2_of(power / 2); }
@@ -60,6 +54,7 @@ struct Scales {
   [[gnu::always_inline]] explicit Scales(const std::uint8_t* scales) : at(scales) {
     const auto* halves = reinterpret_cast<const std::uint16_t*>(scales);
     d = Simd::load_f16(halves);
+    if constexpr (C::kSpec.unit != 1) d = Simd::mul(d, Simd::set1(C::kSpec.unit));
     if constexpr (C::kOffset) m = Simd::sub(Simd::set1(-0.0F), Simd::load_f16(halves + 16));
     if constexpr (C::kForm == ScaleForm::six_bit) widen(scales + 32);
     if constexpr (C::kForm == ScaleForm::six_bit_min) widen(scales + 64);
@@ -83,9 +78,19 @@ struct Scales {
       return Simd::mul(d, Simd::to_float(Simd::and_int(Simd::widen_u8(at + 64 + 16 * i), Simd::set1_int(15))));
     } else if constexpr (C::kForm == ScaleForm::six_bit) {
       return Simd::mul(d, Simd::to_float(Simd::sub_int(Simd::widen_u8(wide + 16 * i), Simd::set1_int(32))));
+    } else if constexpr (C::kForm == ScaleForm::odd_nibble) {
+      const Simd::I two = Simd::widen_u8(at + 32 + 16 * (i / 2));
+      return odd(i % 2 == 0 ? Simd::and_int(two, Simd::set1_int(15)) : Simd::template shift_right<4>(two));
+    } else if constexpr (C::kForm == ScaleForm::odd_word) {
+      const Simd::I high = Simd::template shift_right<4>(Simd::widen_u8(at + 32 + 32 * i + 16));
+      return odd(Simd::and_int(high, Simd::set1_int(7)));
     } else {
       return Simd::mul(d, Simd::to_float(Simd::widen_i8(reinterpret_cast<const std::int8_t*>(at + 32 + 16 * i))));
     }
+  }
+  /// d (2 s + 1)
+  [[gnu::always_inline]] Simd::F odd(Simd::I s) const {
+    return Simd::mul(d, Simd::to_float(Simd::add_int(Simd::add_int(s, s), Simd::set1_int(1))));
   }
   /// What is added to scale * integer.
   [[gnu::always_inline]] Simd::F offset(std::size_t i) const {
@@ -98,6 +103,14 @@ struct Scales {
     }
   }
 };
+
+/// 2^(e - 128). The first term is right from e = 2 on and not above zero before; the second, half the float's
+/// exponent field where that is empty, is right before and too small after.
+[[gnu::always_inline]] inline Simd::F exponent_scale(const std::uint8_t* at) {
+  const Simd::I e = Simd::widen_u8(at), one = Simd::set1_int(1);
+  return Simd::as_float(Simd::max_int(Simd::template shift_left<23>(Simd::sub_int(e, one)),
+                                      Simd::template shift_left<21>(Simd::add_int(e, one))));
+}
 
 /// The scales of a part's sub-groups. Where each group of 32 has its own, all are converted at once: read group by
 /// group, they would be a second stream beside the integers, which halves the speed of reading (Q4_1, Zen 4).
@@ -112,6 +125,10 @@ struct PartScales<C, true> {
 
   [[gnu::always_inline]] PartScales(const std::uint8_t* scales, std::size_t groups) {
     for (std::size_t g = 0; g < groups; ++g, scales += C::kScaleBytes) {
+      if constexpr (C::kForm == ScaleForm::exponent) {
+        Simd::store(d[g], exponent_scale(scales));
+        continue;
+      }
       const auto* halves = reinterpret_cast<const std::uint16_t*>(scales);
       Simd::store(d[g], Simd::load_f16(halves));
       if constexpr (C::kOffset) Simd::store(m[g], Simd::load_f16(halves + 16));
@@ -152,7 +169,7 @@ template <typename C>
     }
     if constexpr (C::kBook) {
 #pragma GCC unroll 8
-      for (int s = 0; s < 8; ++s) w[s] = Simd::lookup(kCodebook.v, w[s]);
+      for (int s = 0; s < 8; ++s) w[s] = Simd::lookup(kCodebook<C::kSpec.codebook>.v, w[s]);
     }
   } else {
 #pragma GCC unroll 2

@@ -10,7 +10,8 @@ block_bytes, raw_bytes}]}.
 Quants and packed 4/6-bit scales are random bits. The fp16 scales (and minima) of a block are
 always finite; by row: 0-8 of ordinary size and either sign, 9 zero (either sign), 10 smallest subnormals,
 11 random subnormals, 12 largest, 13 largest negative, 14 one and minus one, 15-16 any finite
-bit pattern. F16 and BF16 rows hold values chosen the same way. Every value is finite;
+bit pattern. MXFP4's exponents likewise (9 the smallest, 12-13 the largest); its rows 0-3 are normal
+values as the gguf package quantises them (it cannot, the other types). F16 and BF16 rows hold values chosen the same way. Every value is finite;
 products with negative scales give negative zeros. No value depends on whether the last
 multiply and subtract are fused: the products are exact in fp32.
 
@@ -28,7 +29,7 @@ from pathlib import Path
 import numpy as np
 from gguf import GGMLQuantizationType as T
 from gguf.constants import GGML_QUANT_SIZES
-from gguf.quants import dequantize
+from gguf.quants import dequantize, quantize
 
 ROWS, COLUMNS = 17, 512
 
@@ -37,6 +38,8 @@ SCALES = {
     T.Q4_0: [0], T.Q4_1: [0, 2], T.Q5_0: [0], T.Q5_1: [0, 2], T.Q8_0: [0],
     T.Q2_K: [80, 82], T.Q3_K: [108], T.Q4_K: [0, 2], T.Q5_K: [0, 2], T.Q6_K: [208],
     T.IQ4_NL: [0], T.IQ4_XS: [0],
+    T.IQ1_S: [0], T.IQ1_M: [], T.IQ2_XXS: [0], T.IQ2_XS: [0], T.IQ2_S: [0], T.IQ3_XXS: [0], T.IQ3_S: [0],
+    T.MXFP4: [],  # has no half
     T.F16: [0], T.BF16: [0],  # the value itself
 }
 
@@ -71,6 +74,13 @@ def bfloats(rng, row, n):
     return ((sign if row not in (12, 13) else 0) | value * np.ones(n, "<u2")).astype("<u2")
 
 
+def exponents(rng, row, n):
+    """n E8M0 scales of MXFP4 for a row; above 252 values overflow fp32."""
+    pick = {9: 0, 10: 1, 11: rng.integers(0, 4, n), 12: 252, 13: 251, 14: rng.integers(127, 129, n)}
+    value = rng.integers(110, 131, n) if row <= 8 else pick.get(row, rng.integers(0, 253, n))
+    return (value * np.ones(n)).astype(np.uint8)
+
+
 def make(kind, out_dir):
     block, size = GGML_QUANT_SIZES[kind]
     rng = np.random.default_rng(1000 + int(kind))
@@ -80,6 +90,16 @@ def make(kind, out_dir):
         for at in SCALES[kind]:
             bits = (bfloats if kind == T.BF16 else halves)(rng, row, blocks)
             raw[row, :, at:at + 2] = bits.view(np.uint8).reshape(blocks, 2)
+        if kind == T.IQ1_M:  # the highest nibbles of four words are the half
+            bits = halves(rng, row, blocks)
+            for i in range(4):
+                high = raw[row, :, 49 + 2 * i]
+                raw[row, :, 49 + 2 * i] = (high & 15) | ((bits >> (4 * i)) & 15).astype(np.uint8) << 4
+        if kind == T.MXFP4:
+            raw[row, :, 0] = exponents(rng, row, blocks)
+            if row < 4:
+                normal = rng.standard_normal((1, COLUMNS)).astype(np.float32) * np.float32(0.02)
+                raw[row] = quantize(normal, kind).reshape(blocks, size)
     raw = raw.reshape(ROWS, blocks * size)
     values = dequantize(raw.copy(), kind).astype("<f4").reshape(ROWS, COLUMNS)
     assert np.isfinite(values).all(), kind
