@@ -186,17 +186,13 @@ TEST_P(Linear, LargestIntegersDoNotSaturate) {
     if (find_codec(type) == nullptr) continue;
     for (const unsigned fill : {0x00U, 0xffU, 0x80U, 0x7fU}) {
       Weights w(type, 16, 256, 1);
-      const testing::HalfOffsets at = testing::half_offsets(type);
-      const formats::DTypeInfo& t = formats::info(type);
-      for (std::size_t i = 0; i < w.raw.size(); ++i) {
-        const int in_block = static_cast<int>(i % t.block_bytes);
-        const bool half = in_block / 2 == at.d / 2 || (at.m >= 0 && in_block / 2 == at.m / 2);
-        if (!half) w.raw[i] = static_cast<std::byte>(fill);
-      }
+      for (std::byte& byte : w.raw) byte = static_cast<std::byte>(fill);
+      testing::set_scales(type, w.raw, 1);
       w.packed = PackedMatrix::pack({"w", type, w.rows, w.cols, w.raw, {}}, pool);
       const std::vector<float> x(256, fill == 0x7fU ? -1.0F : 1.0F);
       const std::vector<float> y = product(Ops(table(), pool, Numerics::fast), w, x.data(), 1, 256, nullptr);
-      ASSERT_TRUE(same_bits(y, fast_reference(w, x.data(), nullptr))) << t.name << " filled with " << fill;
+      ASSERT_TRUE(same_bits(y, fast_reference(w, x.data(), nullptr)))
+          << formats::info(type).name << " filled with " << fill;
     }
   }
 }
@@ -265,6 +261,22 @@ TEST_P(Linear, NonFiniteActivationsReachTheOutputs) {
         }
       }
     }
+  }
+}
+
+TEST_P(Linear, EveryExponentOfMxfp4) {
+  base::ThreadPool pool(1);
+  constexpr std::size_t kExponents = kMaxMxfp4Exponent + 1U, kCols = 32 * kExponents;
+  Weights w(DType::mxfp4, 1, kCols, 5);
+  for (std::size_t e = 0; e < kExponents; ++e) w.raw[17 * e] = static_cast<std::byte>(e);
+  w.packed = PackedMatrix::pack({"w", w.type, w.rows, w.cols, w.raw, {}}, pool);
+  for (std::size_t e = 0; e < kExponents; ++e) {
+    std::vector<float> x(kCols);
+    for (std::size_t k = 0; k < 32; ++k) x[32 * e + k] = static_cast<float>(k) - 20;
+    for (const Numerics numerics : {Numerics::exact, Numerics::fast})
+      ASSERT_TRUE(same_bits(product(Ops(table(), pool, numerics), w, x.data(), 1, kCols, nullptr),
+                            reference(numerics, w, x.data(), nullptr)))
+          << e << " " << to_string(numerics);
   }
 }
 

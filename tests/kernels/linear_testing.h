@@ -61,6 +61,28 @@ inline std::uint16_t random_half(std::uint64_t seed, std::uint64_t position) {
   return static_cast<std::uint16_t>((bits & 0x83ffU) | (7U + (bits >> 10 & 3U) % 3U) << 10);
 }
 
+/// Gives every block of a quantised type ordinary scales.
+inline void set_scales(formats::DType type, std::vector<std::byte>& bytes, std::uint64_t seed) {
+  using formats::DType;
+  const std::size_t size = formats::info(type).block_bytes;
+  const HalfOffsets at = half_offsets(type);
+  for (std::size_t i = 0; i < bytes.size() / size; ++i) {
+    std::byte* block = bytes.data() + i * size;
+    const std::uint16_t d = random_half(seed, 2 * i), m = random_half(seed, 2 * i + 1);
+    if (type == DType::mxfp4) {
+      block[0] = static_cast<std::byte>(118 + d % 8);
+    } else if (type == DType::iq1_m) {  // a nibble in each of four words
+      for (std::size_t k = 0; k < 4; ++k) {
+        std::byte& high = block[49 + 2 * k];
+        high = static_cast<std::byte>((static_cast<unsigned>(high) & 15U) | (d >> (4 * k) & 15U) << 4);
+      }
+    } else {
+      std::memcpy(block + at.d, &d, 2);
+      if (at.m >= 0) std::memcpy(block + at.m, &m, 2);
+    }
+  }
+}
+
 /// A file's bytes for a matrix: random bits as quants, ordinary scales.
 inline std::vector<std::byte> random_weights(formats::DType type, std::size_t rows, std::size_t cols,
                                              std::uint64_t seed) {
@@ -80,26 +102,7 @@ inline std::vector<std::byte> random_weights(formats::DType type, std::size_t ro
     return bytes;
   }
   for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<std::byte>(base::uniform(seed, 3, i) * 256);
-  if (type == DType::mxfp4) {  // exponents about those of random_half
-    for (std::size_t i = 0; i < blocks; ++i) {
-      std::byte& e = bytes[i * t.block_bytes];
-      e = static_cast<std::byte>(118 + (static_cast<unsigned>(e) & 7U));
-    }
-    return bytes;
-  }
-  const HalfOffsets at = half_offsets(type);
-  for (std::size_t i = 0; i < blocks; ++i) {
-    const std::uint16_t d = random_half(seed, 2 * i), m = random_half(seed, 2 * i + 1);
-    if (type == DType::iq1_m) {  // a nibble in each of four words
-      for (std::size_t k = 0; k < 4; ++k) {
-        std::byte& high = bytes[i * t.block_bytes + 49 + 2 * k];
-        high = static_cast<std::byte>((static_cast<unsigned>(high) & 15U) | (d >> (4 * k) & 15U) << 4);
-      }
-      continue;
-    }
-    std::memcpy(bytes.data() + i * t.block_bytes + at.d, &d, 2);
-    if (at.m >= 0) std::memcpy(bytes.data() + i * t.block_bytes + at.m, &m, 2);
-  }
+  set_scales(type, bytes, seed);
   return bytes;
 }
 
