@@ -164,6 +164,19 @@ void write_block(const kernels::CodecSpec& spec, const kernels::CodecBlock& bloc
     case DType::iq4_xs:
       put_iq4_xs(block, out);
       break;
+    case DType::mxfp4:
+      out[0] = block.scales[0];
+      put_nibbles(block.q, out + 1);
+      break;
+    case DType::iq1_s:
+    case DType::iq1_m:
+    case DType::iq2_xxs:
+    case DType::iq2_xs:
+    case DType::iq2_s:
+    case DType::iq3_xxs:
+    case DType::iq3_s:
+      write_grid_block(spec, block, out);
+      break;
     case DType::f32:
     case DType::f16:
     case DType::bf16:

@@ -69,14 +69,40 @@ std::uint8_t nearest_f8(float value, std::span<const float> borders) {
 }
 
 /// What code q stands for before it is scaled.
-double code_value(const CodecSpec& spec, int q) { return (spec.codebook ? kernels::kIq4Codebook[q] : q) - spec.zero; }
+double code_value(const CodecSpec& spec, int q) { return kernels::code_value(spec, static_cast<std::uint8_t>(q)); }
+
+bool has_grid(const CodecSpec& spec) { return spec.grid.table != kernels::Grid::none; }
+
+/// The deviation of rows of a grid drawn evenly, with signs (IQ1: shifts) drawn evenly too.
+ValueTables::Codes grid_table(const CodecSpec& spec) {
+  const std::size_t rows = std::size_t{256} << spec.grid.high_bits, inputs = kernels::grid_inputs(spec);
+  const std::size_t per_block = static_cast<std::size_t>(spec.block) / inputs;
+  double squares = 0;
+  for (std::size_t first = 0; first < rows; first += per_block) {
+    kernels::CodecBlock block{};
+    for (std::size_t i = 0; i < per_block; ++i) block.index[i] = static_cast<std::uint16_t>(first + i);
+    kernels::read_grid(spec, block);
+    for (std::size_t v = 0; v < static_cast<std::size_t>(spec.block); ++v) {
+      const double plus = code_value(spec, block.q[v]), minus = code_value(spec, block.q[v] | 8);
+      squares += (plus * plus + minus * minus) / 2;
+    }
+  }
+  ValueTables::Codes table{};
+  table.deviation = std::sqrt(squares / static_cast<double>(rows * inputs));
+  return table;
+}
 
 /// A deviation that uses the codes well: about 2.7 of them to the end of the range, as quantisers leave it.
 ValueTables::Codes code_table(const CodecSpec& spec, std::span<const float> normal) {
+  if (has_grid(spec)) return grid_table(spec);
   ValueTables::Codes table{};
-  const int codes = spec.codebook ? 16 : 1 << (spec.low_bits + spec.high_bits);
-  const double middle = (code_value(spec, 0) + code_value(spec, codes - 1)) / 2;
-  const double spread = (code_value(spec, codes - 1) - code_value(spec, 0)) / 2 / 2.7;
+  const int codes = spec.codebook != kernels::Codebook::none ? 16 : 1 << (spec.low_bits + spec.high_bits);
+  double least = code_value(spec, 0), most = least;
+  for (int q = 1; q < codes; ++q) {
+    least = std::min(least, code_value(spec, q));
+    most = std::max(most, code_value(spec, q));
+  }
+  const double middle = (least + most) / 2, spread = (most - least) / 2 / 2.7;
   double sum = 0, squares = 0;
   for (std::size_t i = 0; i < 256; ++i) {
     const double wanted = middle + spread * static_cast<double>(normal[256 * i + 128]);
@@ -216,6 +242,37 @@ void choose_scales(const CodecSpec& spec, const ValueTables::Codes& codes, doubl
       }
       break;
     }
+    case ScaleForm::odd_nibble:
+    case ScaleForm::odd_word: {  // 2 s + 1 with s in the upper half of its 4 (IQ1: 3) bits
+      const int half = spec.grid.table == kernels::Grid::iq1 ? 4 : 8;
+      d /= spec.unit * static_cast<float>(3 * half);
+      block.d = to_half(negative ? -d : d);
+      for (int i = 0; i < groups; ++i) block.scales[i] = static_cast<std::uint8_t>(half + draws[2 * i] % half);
+      break;
+    }
+    case ScaleForm::exponent: {  // the power of two below or above, so that the mean of squares is right
+      const int below = std::ilogb(d);
+      const float ratio = std::ldexp(d, -below), above = (ratio * ratio - 1) / 3 * 256;  // chance of 256
+      const int exponent = below + (static_cast<float>(draws[0]) < above ? 1 : 0) + 128;
+      block.scales[0] = static_cast<std::uint8_t>(std::clamp<int>(exponent, 0, kernels::kMaxMxfp4Exponent));
+      break;
+    }
+  }
+}
+
+/// Rows of the grid and signs, from a byte per input. Where a file has seven signs of eight, the eighth makes the
+/// number of negative ones even; IQ1_S has one shift for 32 inputs, IQ1_M for 8.
+void choose_indices(const CodecSpec& spec, const std::uint8_t* random, kernels::CodecBlock& block) {
+  const std::size_t inputs = kernels::grid_inputs(spec), rows = std::size_t{256} << spec.grid.high_bits;
+  for (std::size_t i = 0; i < static_cast<std::size_t>(spec.block) / inputs; ++i)
+    block.index[i] = static_cast<std::uint16_t>((random[inputs * i] | random[inputs * i + 1] << 8) % rows);
+  const bool even = spec.dtype == DType::iq2_xxs || spec.dtype == DType::iq2_xs || spec.dtype == DType::iq3_xxs;
+  for (std::size_t i = 0; i < static_cast<std::size_t>(spec.block) / 8; ++i) {
+    unsigned signs = random[8 * i + 2];
+    if (even) signs = (signs & 127U) | (static_cast<unsigned>(std::popcount(signs & 127U)) & 1U) << 7;
+    if (spec.dtype == DType::iq1_s) signs = (random[8 * (i / 4 * 4) + 2] & 1U) * 255U;
+    if (spec.dtype == DType::iq1_m) signs = (signs & 1U) * 255U;
+    for (std::size_t v = 0; v < 8; ++v) block.q[8 * i + v] = static_cast<std::uint8_t>((signs >> v & 1U) << 3);
   }
 }
 
@@ -229,7 +286,10 @@ void fill_blocks(const CodecSpec& spec, const PlannedTensor& tensor, const Value
   kernels::CodecBlock block;
   for (std::uint64_t i = 0; i < count / elements; ++i) {
     random.fill((first / elements + i) * draws, bytes, draws * kBytesPerDraw);
-    for (std::size_t e = 0; e < elements; ++e) block.q[e] = codes.code[bytes[e]];
+    if (has_grid(spec))
+      choose_indices(spec, bytes, block);
+    else
+      for (std::size_t e = 0; e < elements; ++e) block.q[e] = codes.code[bytes[e]];
     choose_scales(spec, codes, tensor.deviation, bytes + elements, block);
     write_block(spec, block, reinterpret_cast<std::uint8_t*>(out) + i * block_bytes);
   }
@@ -238,7 +298,7 @@ void fill_blocks(const CodecSpec& spec, const PlannedTensor& tensor, const Value
 }  // namespace
 
 ValueTables::ValueTables()
-    : normal_(normal_quantiles()), f8_(kQuantiles), codes_(static_cast<std::size_t>(DType::iq4_xs) + 1) {
+    : normal_(normal_quantiles()), f8_(kQuantiles), codes_(static_cast<std::size_t>(DType::mxfp4) + 1) {
   const std::vector<float> borders = f8_borders();
   for (std::size_t i = 0; i < kQuantiles; ++i)
     f8_[i] = nearest_f8(static_cast<float>(kF8Deviation) * normal_[i], borders);

@@ -25,7 +25,11 @@ constexpr Recipe kRecipes[] = {
     {"q5_k_m", DType::q5_k, Mixture::q5_k_m},   {"q6_k", DType::q6_k, Mixture::q6_k},
     {"iq4_nl", DType::iq4_nl, Mixture::iq4_nl}, {"iq4_xs", DType::iq4_xs, Mixture::iq4_xs},
     {"q3_k", DType::q3_k, Mixture::pure},       {"q4_k", DType::q4_k, Mixture::pure},
-    {"q5_k", DType::q5_k, Mixture::pure},
+    {"q5_k", DType::q5_k, Mixture::pure},       {"iq1_s", DType::iq1_s, Mixture::pure},
+    {"iq1_m", DType::iq1_m, Mixture::pure},     {"iq2_xxs", DType::iq2_xxs, Mixture::pure},
+    {"iq2_xs", DType::iq2_xs, Mixture::pure},   {"iq2_s", DType::iq2_s, Mixture::pure},
+    {"iq3_xxs", DType::iq3_xxs, Mixture::pure}, {"iq3_s", DType::iq3_s, Mixture::pure},
+    {"mxfp4", DType::mxfp4, Mixture::pure},
 };
 
 bool is_plain(DType type) { return formats::info(type).block_elements == 1; }
@@ -131,7 +135,7 @@ DType fitting(DType type, std::int64_t cols) {
   if (type == DType::q4_k) other = DType::q5_0;
   if (type == DType::q5_k) other = DType::q5_1;
   if (type == DType::q6_k) other = DType::q8_0;
-  if (type == DType::iq4_xs) other = DType::iq4_nl;
+  if (type >= DType::iq4_xs && type <= DType::iq3_s) other = DType::iq4_nl;
   return divides(other) ? other : DType::f16;
 }
 

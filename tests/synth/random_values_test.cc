@@ -41,7 +41,7 @@ std::vector<float> values_of(const PlannedTensor& tensor, const std::vector<std:
 }
 
 TEST(RandomValues, EveryTypeHasMeanZeroAndTheDeviationAskedFor) {
-  for (int i = 0; i <= static_cast<int>(DType::iq4_xs); ++i) {
+  for (int i = 0; i <= static_cast<int>(DType::mxfp4); ++i) {
     const PlannedTensor tensor = matrix(static_cast<DType>(i));
     const std::vector<float> values = values_of(tensor, filled(tensor));
     double sum = 0, squares = 0;

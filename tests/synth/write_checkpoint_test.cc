@@ -83,7 +83,7 @@ TEST(WriteCheckpoint, GgufsReadBackAsTheirConfiguration) {
   std::size_t described = 0;
   for (const std::string& name : test::tiny_names()) {
     const Source source(name);
-    for (const char* type : {"f32", "q4_k_m", "q2_k", "iq4_xs", "q5_0", "q8_0"}) {
+    for (const char* type : {"f32", "q4_k_m", "q2_k", "iq4_xs", "iq2_xxs", "mxfp4", "q5_0", "q8_0"}) {
       const TempFolder folder;
       const std::string path = folder.path() + "/model.gguf";
       try {
@@ -101,7 +101,7 @@ TEST(WriteCheckpoint, GgufsReadBackAsTheirConfiguration) {
       models::load_weights(*checkpoint, config, kernels::Numerics::exact, pool, {});
     }
   }
-  EXPECT_GE(described, 6 * test::tiny_names().size() / 2);
+  EXPECT_GE(described, 8 * test::tiny_names().size() / 2);
 }
 
 TEST(WriteCheckpoint, ThreadsAndShardsDoNotMatter) {
