@@ -194,12 +194,8 @@ TEST(AmxTwin, LargestIntegers) {
   for (const CodecSpec& spec : kCodecs) {
     for (const unsigned fill : {0x00U, 0xffU, 0x80U, 0x7fU}) {
       std::vector<std::byte> raw = random_weights(spec.dtype, 16, 256, 5);
-      const testing::HalfOffsets at = testing::half_offsets(spec.dtype);
-      for (std::size_t i = 0; i < raw.size(); ++i) {
-        const int in_block = static_cast<int>(i % info(spec.dtype).block_bytes);
-        const bool half = in_block / 2 == at.d / 2 || (at.m >= 0 && in_block / 2 == at.m / 2);
-        if (!half) raw[i] = static_cast<std::byte>(fill);
-      }
+      for (std::byte& byte : raw) byte = static_cast<std::byte>(fill);
+      testing::set_scales(spec.dtype, raw, 1);
       const PackedMatrix w = PackedMatrix::pack({"w", spec.dtype, 16, 256, raw, {}}, pool);
       expect_same_bits(w, 16, std::vector<float>(16 * 256, 1.0F), 1);
       expect_same_bits(w, 16, std::vector<float>(16 * 256, -1.0F), 1);
