@@ -138,7 +138,11 @@ void fill_mla(const ConfigSource& source, DecoderConfig& config) {
   if (source.is_gguf()) {
     const auto length = [&](std::string_view now, std::string_view before) {
       for (const std::string_view key : {now, before})
-        if (const auto value = source.find_int({{}, {}, key})) return *value;
+        if (const auto value = source.find_int({{}, {}, key})) {
+          if (*value < 1 || *value > 2048)
+            throw Error(ErrorCode::format, cat(source.where({{}, {}, key}), ": expected 1 to 2048, got ", *value));
+          return *value;
+        }
       throw Error(ErrorCode::format, cat(source.where({{}, {}, now}), ": missing"));
     };
     mla.qk_nope_head_dim = length("attention.key_length_mla", "attention.key_length") - mla.qk_rope_head_dim;
@@ -156,6 +160,14 @@ void fill_mla(const ConfigSource& source, DecoderConfig& config) {
                 cat(source.file(), ": qk_rope_head_dim: expected an even number, got ", mla.qk_rope_head_dim));
   attention.kv_heads = 1;
   attention.head_dim = mla.qk_nope_head_dim + mla.qk_rope_head_dim;
+}
+
+/// A GGUF counts its multi-token prediction layers among the blocks.
+void leave_out_nextn(const ConfigSource& source, DecoderConfig& config) {
+  if (config.num_nextn_predict_layers >= config.num_hidden_layers)
+    throw Error(ErrorCode::format, cat(source.where({{}, {}, "nextn_predict_layers"}), ": expected fewer than the ",
+                                       config.num_hidden_layers, " blocks, got ", config.num_nextn_predict_layers));
+  config.num_hidden_layers -= config.num_nextn_predict_layers;
 }
 
 void check_gguf_shape_keys(const ConfigSource& source, const DecoderConfig& config) {
@@ -247,7 +259,7 @@ DecoderConfig read_config(const formats::Checkpoint& checkpoint) {
     fill_derived(source, config);
     if (source.is_gguf()) check_gguf_shape_keys(source, config);
   }
-  config.num_hidden_layers -= source.is_gguf() ? config.num_nextn_predict_layers : 0;
+  if (source.is_gguf()) leave_out_nextn(source, config);
   config.feed_forward.kinds.assign(static_cast<std::size_t>(config.num_hidden_layers), FeedForwardKind::dense);
   if (architecture.blocks.moe) read_moe(source, checkpoint, architecture.blocks, config);
   config.attention.rope = read_rope(source, checkpoint, config);

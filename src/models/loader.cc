@@ -24,7 +24,7 @@ bool is_harmless(std::string_view name, const DecoderConfig& config) {
          (config.tie_word_embeddings && name == "lm_head.weight") || is_nextn(name, config);
 }
 
-std::vector<float> read_vector(const formats::TensorView& tensor, const std::string& path) {
+std::vector<float> read_vector(const formats::TensorView& tensor) {
   std::vector<float> values(tensor.elements());
   if (tensor.dtype == formats::DType::f32) {
     std::memcpy(values.data(), tensor.data.data(), tensor.data.size());
@@ -38,7 +38,8 @@ std::vector<float> read_vector(const formats::TensorView& tensor, const std::str
   }
   for (std::size_t i = 0; i < values.size(); ++i)
     if (!std::isfinite(values[i]))
-      throw Error(ErrorCode::numeric, cat(path, ": tensor ", tensor.name, ": element ", i, " is not finite"));
+      throw Error(ErrorCode::numeric,
+                  cat(tensor.file->path(), ": tensor ", tensor.name, ": element ", i, " is not finite"));
   return values;
 }
 
@@ -79,13 +80,14 @@ class Loader final : public WeightVisitor {
                          .blocks.gguf_interleaved_rotary) {}
 
   void linear(Role role, std::int64_t layer, std::int64_t rows, std::int64_t cols, bool bias, Linear& out) override {
-    const std::vector<std::uint32_t> order = row_order(role);
+    // The tensor first: an order is as large as the configuration says, and only a tensor that is there proves it.
     const formats::TensorView& tensor = tensors_.matrix(role, layer, rows, cols);
+    const std::vector<std::uint32_t> order = row_order(role);
     out.weight = pack(tensor, tensor.data, rows, cols, order);
     finish_tensor(tensor);
     if (!bias) return;
     const formats::TensorView& values = tensors_.vector(role, layer, ".bias", rows);
-    out.bias = read_vector(values, checkpoint_.path());
+    out.bias = read_vector(values);
     if (!order.empty()) {
       const std::vector<float> in_file = out.bias;
       for (std::size_t i = 0; i < order.size(); ++i) out.bias[i] = in_file[order[i]];
@@ -95,7 +97,7 @@ class Loader final : public WeightVisitor {
 
   void vector(Role role, std::int64_t layer, std::int64_t size, std::vector<float>& out) override {
     const formats::TensorView& tensor = tensors_.vector(role, layer, weight_suffix(role, checkpoint_.kind()), size);
-    out = read_vector(tensor, checkpoint_.path());
+    out = read_vector(tensor);
     finish_tensor(tensor);
   }
 
@@ -131,7 +133,11 @@ class Loader final : public WeightVisitor {
                                  .row_order = order,
                                  .first_row = static_cast<std::uint64_t>(first_row)};
     if (tensor.dtype == formats::DType::f8_e4m3) source.scales = tensors_.scales(tensor).data;
-    return kernels::PackedMatrix::pack(source, pool_);
+    try {
+      return kernels::PackedMatrix::pack(source, pool_);
+    } catch (const Error& error) {
+      throw Error(error.code(), cat(tensor.file->path(), ": ", error.message()), error.hint());
+    }
   }
 
   std::vector<std::uint32_t> row_order(Role role) const {
@@ -160,7 +166,8 @@ class Loader final : public WeightVisitor {
       rows.unpack_row(n, values);
       for (std::size_t r = 0; r < r_count; ++r) transposed[r * n_count + n] = values[r];
     }
-    formats::TensorView view{.name = tensor.name, .dtype = transposed_type(tensor.dtype, numerics_)};
+    formats::TensorView view{
+        .name = tensor.name, .dtype = transposed_type(tensor.dtype, numerics_), .file = tensor.file};
     if (view.dtype == formats::DType::f32) return pack(view, std::as_bytes(std::span(transposed)), rank, nope, {});
     std::vector<std::uint16_t> halves(transposed.size());
     std::transform(transposed.begin(), transposed.end(), halves.begin(), to_bf16);
@@ -243,7 +250,7 @@ const formats::TensorView& CheckedTensors::checked(const formats::TensorView& te
                                                    const std::vector<std::uint64_t>& shape) const {
   if (tensor.shape != shape)
     throw Error(ErrorCode::format,
-                cat(checkpoint_->path(), ": tensor ", tensor.name, ": expected ",
+                cat(tensor.file->path(), ": tensor ", tensor.name, ": expected ",
                     formats::TensorView{.shape = shape}.shape_text(), ", got ", tensor.shape_text()));
   return tensor;
 }
@@ -271,7 +278,7 @@ const formats::TensorView& CheckedTensors::scales(const formats::TensorView& wei
   const auto blocks = [](std::uint64_t n) { return n / 128 + (n % 128 != 0 ? 1 : 0); };
   checked(tensor, {blocks(weight.shape[0]), blocks(weight.shape[1])});
   if (tensor.dtype != formats::DType::f32)
-    throw Error(ErrorCode::unsupported, cat(checkpoint_->path(), ": tensor ", tensor.name, ": expected F32, got ",
+    throw Error(ErrorCode::unsupported, cat(tensor.file->path(), ": tensor ", tensor.name, ": expected F32, got ",
                                             formats::info(tensor.dtype).name));
   return tensor;
 }
@@ -284,11 +291,11 @@ const formats::TensorView& CheckedTensors::vector(Role role, std::int64_t layer,
                                                   std::int64_t size) {
   const formats::TensorView& tensor = take(cat(tensor_name(role, layer, checkpoint_->kind()), suffix));
   if (tensor.shape != std::vector<std::uint64_t>{static_cast<std::uint64_t>(size)})
-    throw Error(ErrorCode::format, cat(checkpoint_->path(), ": tensor ", tensor.name, ": expected [", size, "], got ",
+    throw Error(ErrorCode::format, cat(tensor.file->path(), ": tensor ", tensor.name, ": expected [", size, "], got ",
                                        tensor.shape_text()));
   if (tensor.dtype != formats::DType::f32 && tensor.dtype != formats::DType::bf16 &&
       tensor.dtype != formats::DType::f16)
-    throw Error(ErrorCode::unsupported, cat(checkpoint_->path(), ": tensor ", tensor.name,
+    throw Error(ErrorCode::unsupported, cat(tensor.file->path(), ": tensor ", tensor.name,
                                             ": expected F32, F16 or BF16, got ", formats::info(tensor.dtype).name));
   return tensor;
 }
@@ -299,7 +306,7 @@ void CheckedTensors::check_all_used() const {
     if (!used_[i] && !is_harmless(tensors[i].name, *config_))
       throw Error(
           ErrorCode::unsupported,
-          cat(checkpoint_->path(), ": tensor ", tensors[i].name, " has no place in architecture '",
+          cat(tensors[i].file->path(), ": tensor ", tensors[i].name, " has no place in architecture '",
               config_->architecture, "' as this version knows it"),
           "The checkpoint holds another model than its configuration says; running it would give wrong answers.");
 }

@@ -32,10 +32,19 @@ void read_json_routing(const ConfigSource& source, MoeConfig& moe) {
   moe.norm_topk_prob = source.find_bool({"norm_topk_prob", {}, {}}).value_or(moe.routing == Routing::sigmoid_noaux_tc);
 }
 
-/// llama.cpp's numbers: 1 softmax, 2 sigmoid; files from before the key are DeepSeek-V2's, softmax.
-void read_gguf_routing(const ConfigSource& source, const Blocks& blocks, MoeConfig& moe) {
+/// The scoring of a file that does not tell it: DeepSeek-V2's softmax. Only GLM-4.7-Flash was published without the
+/// key although it means sigmoid; it is known, as in llama.cpp, by its 47 blocks (48 with the prediction layer) and
+/// its vocabulary.
+std::int64_t untold_gating(const DecoderConfig& config) {
+  const std::int64_t blocks = config.num_hidden_layers + config.num_nextn_predict_layers;
+  return (blocks == 47 || blocks == 48) && config.vocab_size == 154880 ? 2 : 1;
+}
+
+/// llama.cpp's numbers: 0 untold, 1 softmax, 2 sigmoid.
+void read_gguf_routing(const ConfigSource& source, const Blocks& blocks, const DecoderConfig& config, MoeConfig& moe) {
   constexpr KeyNames gating{{}, {}, "expert_gating_func"};
-  const std::int64_t function = source.find_int(gating).value_or(1);
+  std::int64_t function = source.find_int(gating).value_or(0);
+  if (function == 0) function = untold_gating(config);
   if (function != 1 && function != 2)
     throw Error(ErrorCode::unsupported,
                 cat(source.where(gating), ": expected 1 (softmax) or 2 (sigmoid), got ", function));
@@ -112,10 +121,12 @@ void read_moe(const ConfigSource& source, const formats::Checkpoint& checkpoint,
   MoeConfig& moe = config.feed_forward.moe;
   moe.routing = blocks.routing;
   if (source.is_gguf()) {
-    read_gguf_routing(source, blocks, moe);
+    read_gguf_routing(source, blocks, config, moe);
   } else {
     read_json_routing(source, moe);
   }
+  // DeepSeek's own V2 scales the weights only where it does not normalise them; V3 does both.
+  if (moe.norm_topk_prob && moe.routing != Routing::sigmoid_noaux_tc) moe.routed_scaling_factor = 1;
   check_counts(source, moe);
   moe.shared_intermediate_size = moe.n_shared_experts * moe.moe_intermediate_size;
   if (moe.shared_intermediate_size > (1 << 20))

@@ -1,6 +1,7 @@
 #include "text/tokenizer.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -171,14 +172,30 @@ std::vector<TokenId> config_ids(const boost::json::object& config, std::string_v
   return ids;
 }
 
+/// Names the vocabulary that is there instead: Kimi-K2 comes with tiktoken's, older models with SentencePiece's.
+[[noreturn]] void fail_without_json(const std::string& folder) {
+  struct Other {
+    const char* file;
+    const char* kind;
+  };
+  for (const Other other : {Other{"tiktoken.model", "tiktoken"}, Other{"tokenizer.model", "SentencePiece"}}) {
+    std::error_code ignored;
+    const std::string path = base::cat(folder, "/", other.file);
+    if (std::filesystem::exists(path, ignored))
+      throw base::Error(base::ErrorCode::unsupported,
+                        base::cat(path, ": expected a tokenizer.json beside the weights, got only a vocabulary of ",
+                                  other.kind, ", which this version does not read"),
+                        "a tokenizer.json converted from it does; minke eval logits --ids needs no tokenizer");
+  }
+  throw base::Error(base::ErrorCode::not_found, base::cat(folder, ": no tokenizer.json"),
+                    "copy it from the model's page beside the weights");
+}
+
 }  // namespace
 
 std::unique_ptr<Tokenizer> Tokenizer::open(const formats::Checkpoint& checkpoint) {
   if (checkpoint.kind() == formats::CheckpointKind::gguf) return from_gguf(checkpoint.metadata());
-  if (checkpoint.tokenizer_path().empty()) {
-    throw base::Error(base::ErrorCode::not_found, base::cat(checkpoint.path(), ": no tokenizer.json"),
-                      "copy it from the model's page beside the weights");
-  }
+  if (checkpoint.tokenizer_path().empty()) fail_without_json(checkpoint.path());
   const auto file = base::MappedFile::open(checkpoint.tokenizer_path());
   const std::string_view text(reinterpret_cast<const char*>(file->data().data()), file->data().size());
   auto tokenizer = from_json(text, file->path());

@@ -1,13 +1,9 @@
 // Every malformed checkpoint gives a typed error that names the item, in under a second and 64 MB.
 #include <gtest/gtest.h>
-#include <malloc.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cstdio>
-#include <cstdlib>
 #include <ctime>
-#include <new>
 #include <set>
 
 #include "base/error.h"
@@ -16,36 +12,7 @@
 #include "formats/gguf.h"
 #include "formats/hostile_cases.h"
 #include "formats/safetensors.h"
-
-namespace {
-
-// What this test program has allocated with new; the parsers use nothing else.
-std::atomic<std::size_t> allocated{0}, peak{0};
-
-void* counted(std::size_t size) {
-  void* block = std::malloc(size == 0 ? 1 : size);
-  if (block == nullptr) throw std::bad_alloc();
-  const std::size_t now = allocated.fetch_add(::malloc_usable_size(block)) + ::malloc_usable_size(block);
-  std::size_t before = peak.load();
-  while (before < now && !peak.compare_exchange_weak(before, now)) {
-  }
-  return block;
-}
-
-void uncounted(void* block) noexcept {
-  if (block == nullptr) return;
-  allocated.fetch_sub(::malloc_usable_size(block));
-  std::free(block);
-}
-
-}  // namespace
-
-void* operator new(std::size_t size) { return counted(size); }
-void* operator new[](std::size_t size) { return counted(size); }
-void operator delete(void* block) noexcept { uncounted(block); }
-void operator delete[](void* block) noexcept { uncounted(block); }
-void operator delete(void* block, std::size_t) noexcept { uncounted(block); }
-void operator delete[](void* block, std::size_t) noexcept { uncounted(block); }
+#include "support/counted_new.h"
 
 namespace minke::formats::testing {
 namespace {
@@ -73,8 +40,8 @@ Cost check(const HostileCase& one) {
   const TempFolder folder;
   for (const auto& [name, content] : one.files) folder.write(name, content);
   const std::string path = one.open.empty() ? folder.path() : folder.path() + "/" + one.open;
-  const std::size_t before = allocated.load();
-  peak.store(before);
+  const std::size_t before = test::allocated.load();
+  test::peak.store(before);
   const double start = processor_seconds();
   try {
     Checkpoint::open(path);
@@ -92,7 +59,7 @@ Cost check(const HostileCase& one) {
   } catch (const std::exception& error) {
     ADD_FAILURE() << one.name << ": an untyped error: " << error.what();
   }
-  const Cost cost{processor_seconds() - start, peak.load() - before};
+  const Cost cost{processor_seconds() - start, test::peak.load() - before};
   EXPECT_LT(cost.seconds, kMaxSeconds) << one.name;
   EXPECT_LT(cost.bytes, kMaxExtraBytes) << one.name;
   return cost;

@@ -9,6 +9,7 @@
 #include <boost/json/serialize.hpp>
 
 #include "base/error.h"
+#include "support/checkpoint_copy.h"
 #include "support/golden.h"
 #include "support/temp_folder.h"
 
@@ -205,6 +206,47 @@ TEST(Config, UnknownRoutingIsRefused) {
   types.config["mlp_layer_types"] = json::array{"dense"};
   types.config["num_hidden_layers"] = 2;
   expect_refused(types, base::ErrorCode::format, {"mlp_layer_types", "expected 2 entries, got 1"});
+}
+
+// DeepSeek's own V2 normalises the weights of a token's experts or scales them, V3 does both.
+TEST(Config, NormalisedSoftmaxWeightsAreNotScaled) {
+  EditedCheckpoint v2("deepseek_v2");
+  EXPECT_EQ(v2.read().feed_forward.moe.routed_scaling_factor, 6.5);
+  v2.config["norm_topk_prob"] = true;
+  EXPECT_TRUE(v2.read().feed_forward.moe.norm_topk_prob);
+  EXPECT_EQ(v2.read().feed_forward.moe.routed_scaling_factor, 1.0);
+  const EditedCheckpoint v3("deepseek_v3");
+  EXPECT_TRUE(v3.read().feed_forward.moe.norm_topk_prob);
+  EXPECT_EQ(v3.read().feed_forward.moe.routed_scaling_factor, 2.5);
+}
+
+/// The routing of a tiny deepseek2 file with so many blocks and such a vocabulary; gating < 0: without the key.
+Routing gguf_routing(std::int64_t blocks, std::int64_t nextn, std::uint64_t vocabulary, std::int64_t gating) {
+  test::CheckpointCopy copy(test::golden("tiny_moe_gguf/glm4_moe_lite.gguf"));
+  copy.keys.insert_or_assign("deepseek2.block_count", formats::GgufValue(blocks));
+  copy.keys.insert_or_assign("deepseek2.nextn_predict_layers", formats::GgufValue(nextn));
+  copy.keys.erase("deepseek2.expert_gating_func");
+  if (gating >= 0) copy.keys.insert_or_assign("deepseek2.expert_gating_func", formats::GgufValue(gating));
+  copy.reshape("token_embd.weight", {vocabulary, 1});
+  std::string folder = (fs::temp_directory_path() / "minke-config-XXXXXX").string();
+  EXPECT_NE(::mkdtemp(folder.data()), nullptr);
+  const DecoderConfig config = read_config(*formats::Checkpoint::open(copy.write(folder)));
+  fs::remove_all(folder);
+  return config.feed_forward.moe.routing;
+}
+
+// GLM-4.7-Flash was published without expert_gating_func although it means sigmoid; V2's old files mean softmax.
+TEST(Config, AGgufThatDoesNotTellItsGating) {
+  constexpr std::uint64_t kGlmVocabulary = 154880;
+  EXPECT_EQ(gguf_routing(47, 0, kGlmVocabulary, -1), Routing::sigmoid_noaux_tc);
+  EXPECT_EQ(gguf_routing(48, 0, kGlmVocabulary, -1), Routing::sigmoid_noaux_tc);
+  EXPECT_EQ(gguf_routing(48, 1, kGlmVocabulary, -1), Routing::sigmoid_noaux_tc);
+  EXPECT_EQ(gguf_routing(47, 0, kGlmVocabulary, 0), Routing::sigmoid_noaux_tc);
+  EXPECT_EQ(gguf_routing(47, 0, kGlmVocabulary, 1), Routing::softmax_greedy);  // told
+  EXPECT_EQ(gguf_routing(46, 0, kGlmVocabulary, -1), Routing::softmax_greedy);
+  EXPECT_EQ(gguf_routing(47, 0, kGlmVocabulary - 1, -1), Routing::softmax_greedy);
+  EXPECT_EQ(gguf_routing(27, 0, 102400, -1), Routing::softmax_greedy);
+  EXPECT_EQ(gguf_routing(61, 0, 129280, 2), Routing::sigmoid_noaux_tc);
 }
 
 TEST(Config, Fp8OfAnotherKindIsRefused) {
