@@ -15,30 +15,33 @@ struct KnownTemplate {
   Encoding encoding;
 };
 
-// The templates in tests/data/templates; a test recomputes these numbers from the files (R1's has none).
-constexpr std::array<KnownTemplate, 23> kKnownTemplates = {{
+// A test recomputes these numbers from the templates in tests/data/templates. "Noted": from the published
+// tokenizer_config.json, of which there is no copy here.
+constexpr std::array<KnownTemplate, 25> kKnownTemplates = {{
     {0x6ebd33ab819ed9b8, Encoding::r1_distill_qwen},  // DeepSeek-R1-Distill-*, since February 2025
     {0x769af98d05a544d0, Encoding::r1_distill_qwen},  // the same, broken into lines
     {0x64e33fbc6b0bf9f6, Encoding::r1_distill_original},
-    {0xc61f4e790f4c74ce, Encoding::r1_0528_qwen3},
+    {0xc61f4e790f4c74ce, Encoding::r1_0528_qwen3},  // noted
     {0x0a2a7fdde81fe93e, Encoding::chatml},
     {0xac3e21adf083d713, Encoding::qwen2},
     {0x34e5c1e21abfbaa1, Encoding::qwen2_5},
     {0x9e4a364a307e2e2b, Encoding::qwen2_5},  // Qwen2.5-Coder's own GGUF files: braces doubled in the tools' text
     {0x98ebd90a6e248de8, Encoding::qwen3},
-    {0x0a2b3e53af00133d, Encoding::qwen3},  // as revised in July 2025
-    {0xcc94abad13fcac19, Encoding::qwen3_thinking},
+    {0x0a2b3e53af00133d, Encoding::qwen3},           // as revised in July 2025; noted
+    {0xcc94abad13fcac19, Encoding::qwen3_thinking},  // noted
     {0xe6a91ca359f4278c, Encoding::llama3},
     {0xea115763e1502bf8, Encoding::llama3},  // first form: the generation prompt is unconditional
     {0xfac360e9b80168ea, Encoding::llama3_1},
     {0xc83c6a473c28bb34, Encoding::llama3_1},
     {0x2d12679674acf708, Encoding::smollm2},
-    {0xdf7b25d71ebbd704, Encoding::deepseek_llm},
-    {0x7cdf9232e2616396, Encoding::deepseek_v2_5},
+    {0xdf7b25d71ebbd704, Encoding::deepseek_llm},   // noted
+    {0x7cdf9232e2616396, Encoding::deepseek_v2_5},  // noted
     {0x3a56a45f61ccef1a, Encoding::deepseek_v3},
-    {0x1066f83110feeeb7, Encoding::deepseek_r1},
-    {0x2fd7893f907ca624, Encoding::deepseek_v3_1},
-    {0x14e6de40303357df, Encoding::glm4_5},
+    {0x1066f83110feeeb7, Encoding::deepseek_r1},    // noted
+    {0x2fd7893f907ca624, Encoding::deepseek_v3_1},  // noted
+    {0x88c6103ec3fb651b, Encoding::deepseek_v3_1},  // as llama.cpp has it
+    {0x14e6de40303357df, Encoding::glm4_5},         // noted
+    {0xa4c8a3235e127b06, Encoding::glm4_5},         // GLM-4.6's, as llama.cpp has it
     {0x0f4ed47d6a7ba738, Encoding::glm4_7},
 }};
 

@@ -1,5 +1,5 @@
 // ChatML and the families built on it: Qwen2, Qwen2.5, Qwen3, SmolLM2.
-// Sources: the chat_template of the models named in docs/encodings.md; copies in tests/data/templates.
+// Sources: the chat_template of the models named in docs/encodings.md, which says how each is held.
 #include <array>
 
 #include "text/encoding_builder.h"

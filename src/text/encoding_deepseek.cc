@@ -1,7 +1,7 @@
 // DeepSeek's own prompts: BOS, the system prompt bare, then turns without separators; before V2.5, "User:"
 // and "Assistant:" in plain text.
 // Sources: the chat_template of DeepSeek LLM, V2, V2.5, V3, R1, V3.1, R1-Distill-Qwen-*/-Llama-* (first and
-// later form) and R1-0528-Qwen3-8B; copies in tests/data/templates.
+// later form) and R1-0528-Qwen3-8B; docs/encodings.md says how each is held.
 #include <array>
 
 #include "text/encoding_builder.h"

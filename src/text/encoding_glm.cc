@@ -1,5 +1,5 @@
 // GLM-4.5, 4.6 and 4.7: a role token before each message, no token after it.
-// Sources: the chat_template of GLM-4.6 and GLM-4.7-Flash; copies in tests/data/templates.
+// Sources: the chat_template of GLM-4.6 and GLM-4.7-Flash; docs/encodings.md says how each is held.
 #include <array>
 
 #include "text/encoding_builder.h"

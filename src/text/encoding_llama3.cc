@@ -1,6 +1,6 @@
 // Llama-3's headers, and the dated system header that 3.1 put before them.
 // Sources: the chat_template of Meta-Llama-3-8B-Instruct, Llama-3.1-8B-Instruct and Llama-3.2-3B-Instruct;
-// copies in tests/data/templates.
+// docs/encodings.md says how each is held.
 #include <array>
 
 #include "text/encoding_builder.h"

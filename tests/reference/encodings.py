@@ -48,37 +48,52 @@ class Target:
 ANY = (None, True, False)  # templates without the switch ignore it
 NOT_OFF = (None, True)  # "off" is our addition to DeepSeek's templates (docs/encodings.md)
 AUTO = (None,)
-# Without tools R1's template differs from V3's in two places: stored answers lose their thinking, and the
-# generation prompt opens <think>.
+# Templates that are not among the files differ from one that is; what differs is written down here, in our words of
+# docs/encodings.md. DeepSeek LLM's and V2.5's have no such relative: tests/text/encoding_test.cc holds those.
+ANSWER = "{{'<｜Assistant｜>' + message['content'] + '<｜end▁of▁sentence｜>'}}"
+# Without tools R1's differs from V3's in two places: stored answers lose their thinking, and the generation
+# prompt opens <think>.
 V3_TO_R1 = [
-    ("{{'<｜Assistant｜>' + message['content'] + '<｜end▁of▁sentence｜>'}}",
-     "{{'<｜Assistant｜>' + message['content'].split('</think>')[-1] + '<｜end▁of▁sentence｜>'}}"),
+    (ANSWER, ANSWER.replace("content']", "content'].split('</think>')[-1]")),
     ("{{'<｜Assistant｜>'}}", "{{'<｜Assistant｜><think>\\n'}}"),
+]
+# R1-0528 announces the answer right after each question, so no generation prompt follows a question.
+V3_TO_R1_0528 = [
+    ("{{'<｜User｜>' + message['content']}}", "{{'<｜User｜>' + message['content'] + '<｜Assistant｜>'}}"),
+    (ANSWER, "{{message['content'].split('</think>')[-1] + '<｜end▁of▁sentence｜>'}}"),
+    ("add_generation_prompt and not ns.is_tool",
+     "add_generation_prompt and (messages | rejectattr('role', 'equalto', 'system') | map(attribute='role') | list"
+     " + ['none'])[-2:][0] != 'user' and not ns.is_tool"),
+]
+R1_DISTILL_FIRST = [("<｜Assistant｜><think>\\n", "<｜Assistant｜>")]
+SMOLLM2_DEFAULT = "You are a helpful AI assistant named SmolLM, trained by Hugging Face"
+SMOLLM2_TO_QWEN2 = [(SMOLLM2_DEFAULT, "You are a helpful assistant.")]
+SMOLLM2_TO_CHATML = [("{% if loop.first and messages[0]['role'] != 'system' %}", "{% if false %}")]
+QWEN3_TO_THINKING = [
+    ("{{- '<|im_start|>assistant\\n' }}\n    {%- if enable_thinking is defined and enable_thinking is false %}\n"
+     "        {{- '<think>\\n\\n</think>\\n\\n' }}\n    {%- endif %}", "{{- '<|im_start|>assistant\\n<think>\\n' }}"),
 ]
 TARGETS = [
     Target("deepseek-r1-distill", "r1-distill-qwen", DEEPSEEK_BOS, DEEPSEEK_EOS, NOT_OFF),
     Target("deepseek-r1-distill", "r1-distill-llama", DEEPSEEK_BOS, DEEPSEEK_EOS, NOT_OFF),
     Target("deepseek-r1-distill-tidied", "r1-distill-qwen", DEEPSEEK_BOS, DEEPSEEK_EOS, NOT_OFF),
-    Target("deepseek-r1-distill-original", "r1-distill-original", DEEPSEEK_BOS, DEEPSEEK_EOS, AUTO),
-    Target("deepseek-r1-0528-qwen3-8b", "r1-0528-qwen3", DEEPSEEK_BOS, DEEPSEEK_EOS, AUTO),
-    Target("chatml", "chatml", thinking=ANY),
-    Target("qwen2", "qwen2", thinking=ANY),
+    Target("deepseek-r1-distill", "r1-distill-original", DEEPSEEK_BOS, DEEPSEEK_EOS, AUTO, edits=R1_DISTILL_FIRST),
+    Target("deepseek-v3", "r1-0528-qwen3", DEEPSEEK_BOS, DEEPSEEK_EOS, AUTO, edits=V3_TO_R1_0528),
+    Target("smollm2", "chatml", thinking=ANY, edits=SMOLLM2_TO_CHATML),
+    Target("smollm2", "qwen2", thinking=ANY, edits=SMOLLM2_TO_QWEN2),
+    Target("smollm2", "smollm2", thinking=ANY),
     Target("qwen2.5", "qwen2.5", thinking=ANY),
     Target("qwen2.5-coder-gguf", "qwen2.5", thinking=ANY),
     Target("qwen3", "qwen3", thinking=ANY),
-    Target("qwen3-later", "qwen3", thinking=ANY),
-    Target("qwen3-thinking-2507", "qwen3-thinking", thinking=NOT_OFF),
+    Target("qwen3", "qwen3-thinking", thinking=NOT_OFF, edits=QWEN3_TO_THINKING),
     Target("llama3", "llama3", "<|begin_of_text|>", thinking=ANY),
     Target("llama3-original", "llama3", "<|begin_of_text|>", thinking=ANY, unconditional=True),
     Target("llama3.1", "llama3.1", "<|begin_of_text|>", thinking=ANY),
     Target("llama3.2", "llama3.1", "<|begin_of_text|>", thinking=ANY, today=True),
-    Target("smollm2", "smollm2", thinking=ANY),
-    Target("deepseek-llm", "deepseek-llm", DEEPSEEK_BOS, DEEPSEEK_EOS, ANY),
-    Target("deepseek-v2.5", "deepseek-v2.5", DEEPSEEK_BOS, DEEPSEEK_EOS, ANY),
     Target("deepseek-v3", "deepseek-v3", DEEPSEEK_BOS, DEEPSEEK_EOS, ANY),
     Target("deepseek-v3", "deepseek-r1", DEEPSEEK_BOS, DEEPSEEK_EOS, NOT_OFF, edits=V3_TO_R1),
     Target("deepseek-v3.1", "deepseek-v3.1", DEEPSEEK_BOS, DEEPSEEK_EOS, ANY, switch="thinking"),
-    Target("glm-4.5", "glm-4.5", thinking=ANY),
+    Target("glm-4.6", "glm-4.5", thinking=ANY),
     Target("glm-4.7", "glm-4.7", thinking=ANY),
 ]
 

@@ -59,35 +59,43 @@ struct Case {
   const char* architecture;
   const Tokens* tokens;
   Encoding encoding;
+  // Some templates are another one with a single difference.
+  std::string_view without = {}, with = {};
+
+  std::string text() const {
+    std::string text = read(file);
+    if (without.empty()) return text;
+    const std::size_t at = text.find(without);
+    EXPECT_NE(at, text.npos) << file;
+    return text.replace(at, without.size(), with);
+  }
 };
+
+constexpr std::string_view kOpens = "<think>\\n";  // as the template spells the line end
+constexpr std::string_view kSmolSystem = "You are a helpful AI assistant named SmolLM, trained by Hugging Face";
+constexpr std::string_view kSmolFirst =
+    "{% if loop.first and messages[0]['role'] != 'system' %}{{ '<|im_start|>system\n"
+    "You are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n' }}{% endif %}";
 
 const std::vector<Case> kCases = {
     {"deepseek-r1-distill.jinja", "qwen2", &kDistill, Encoding::r1_distill_qwen},
     {"deepseek-r1-distill.jinja", "llama", &kDistill, Encoding::r1_distill_llama},
     {"deepseek-r1-distill-tidied.jinja", "qwen2", &kDistill, Encoding::r1_distill_qwen},
-    {"deepseek-r1-distill-original.jinja", "llama", &kDistill, Encoding::r1_distill_original},
-    {"deepseek-r1-0528-qwen3-8b.jinja", "qwen3", &kDistill, Encoding::r1_0528_qwen3},
-    {"chatml.jinja", "llama", &kSmol, Encoding::chatml},
-    {"qwen2.jinja", "qwen2", &kQwen25, Encoding::qwen2},
+    {"deepseek-r1-distill.jinja", "llama", &kDistill, Encoding::r1_distill_original, kOpens},
+    {"smollm2.jinja", "llama", &kSmol, Encoding::smollm2},
+    {"smollm2.jinja", "llama", &kSmol, Encoding::chatml, kSmolFirst},
+    {"smollm2.jinja", "qwen2", &kQwen25, Encoding::qwen2, kSmolSystem, "You are a helpful assistant."},
     {"qwen2.5.jinja", "qwen2", &kQwen25, Encoding::qwen2_5},
     {"qwen2.5-coder-gguf.jinja", "qwen2", &kQwen25, Encoding::qwen2_5},
     {"qwen3.jinja", "qwen3", &kQwen3, Encoding::qwen3},
-    {"qwen3-later.jinja", "qwen3", &kQwen3, Encoding::qwen3},
-    {"qwen3-thinking-2507.jinja", "qwen3", &kQwen3, Encoding::qwen3_thinking},
     {"llama3.jinja", "llama", &kLlama3, Encoding::llama3},
     {"llama3-original.jinja", "llama", &kLlama3, Encoding::llama3},
     {"llama3.1.jinja", "llama", &kLlama31, Encoding::llama3_1},
     {"llama3.2.jinja", "llama", &kLlama31, Encoding::llama3_1},
-    {"smollm2.jinja", "llama", &kSmol, Encoding::smollm2},
-    {"deepseek-llm.jinja", "llama", &kLlm, Encoding::deepseek_llm},
-    {"deepseek-llm.jinja", "deepseek_v2", &kV2, Encoding::deepseek_llm},
-    {"deepseek-v2.5.jinja", "deepseek_v2", &kV2, Encoding::deepseek_v2_5},
-    {"deepseek-v2.5.jinja", "deepseek2", &kV2, Encoding::deepseek_v2_5},
     {"deepseek-v3.jinja", "deepseek_v3", &kV3, Encoding::deepseek_v3},
     {"deepseek-v3.jinja", "deepseek2", &kV3, Encoding::deepseek_v3},
     {"deepseek-v3.1.jinja", "deepseek_v3", &kV31, Encoding::deepseek_v3_1},
-    {"deepseek-r1-0528-qwen3-8b.jinja", "deepseek_v3", &kR1, Encoding::r1_0528_qwen3},  // R1-0528 itself
-    {"glm-4.5.jinja", "glm4_moe", &kGlm, Encoding::glm4_5},
+    {"glm-4.6.jinja", "glm4_moe", &kGlm, Encoding::glm4_5},
     {"glm-4.7.jinja", "glm4_moe", &kGlm, Encoding::glm4_7},
     {"glm-4.7.jinja", "glm4_moe_lite", &kGlm, Encoding::glm4_7},
     {"glm-4.7.jinja", "deepseek2", &kGlm, Encoding::glm4_7},
@@ -95,7 +103,7 @@ const std::vector<Case> kCases = {
 
 TEST(ChatDetect, KnownTemplatesWithoutAWarning) {
   for (const Case& item : kCases) {
-    const auto detected = detect(read(item.file), item.architecture, *item.tokens);
+    const auto detected = detect(item.text(), item.architecture, *item.tokens);
     EXPECT_EQ(to_string(detected.encoding->kind()), to_string(item.encoding)) << item.file;
     EXPECT_EQ(detected.warning, "") << item.file;
     EXPECT_EQ(detected.prints_today, std::string_view(item.file) == "llama3.2.jinja") << item.file;
@@ -104,7 +112,7 @@ TEST(ChatDetect, KnownTemplatesWithoutAWarning) {
 
 TEST(ChatDetect, WhitespaceAndEscapesDoNotMatter) {
   for (const Case& item : kCases) {
-    std::string text = read(item.file);
+    const std::string text = item.text();
     const std::uint64_t fingerprint = template_fingerprint(text);
     std::string escaped, windows;
     for (const char c : text) {
@@ -119,10 +127,26 @@ TEST(ChatDetect, WhitespaceAndEscapesDoNotMatter) {
 
 TEST(ChatDetect, EditedTemplatesAreToldByTheirMarkersWithAWarning) {
   for (const Case& item : kCases) {
-    const auto detected = detect(read(item.file) + "{# edited #}", item.architecture, *item.tokens);
+    const auto detected = detect(item.text() + "{# edited #}", item.architecture, *item.tokens);
     EXPECT_EQ(to_string(detected.encoding->kind()), to_string(item.encoding)) << item.file;
     EXPECT_NE(detected.warning.find("--encoding"), std::string::npos) << item.file;
   }
+}
+
+// What stands in a template of each family that has no copy here.
+TEST(ChatDetect, TemplatesByWhatTheyWrite) {
+  const auto told = [](std::string_view text, std::string_view architecture, const Tokens& tokens) {
+    return to_string(detect(text, architecture, tokens).encoding->kind());
+  };
+  constexpr std::string_view kPlain = "{{ 'User: ' + m.content }}{{ 'Assistant: ' + m.content + eos_token }}";
+  EXPECT_EQ(told(kPlain, "llama", kLlm), "deepseek-llm");
+  EXPECT_EQ(told(kPlain, "deepseek_v2", kV2), "deepseek-llm");
+  EXPECT_EQ(told("{{'<｜User｜>' + m.content}}{{'<｜Assistant｜>'}}", "deepseek_v2", kV2), "deepseek-v2.5");
+  EXPECT_EQ(told("{{'<｜User｜>' + m.content}}{{'<｜Assistant｜>'}}", "deepseek2", kV2), "deepseek-v2.5");
+  constexpr std::string_view kAnnounces = "{{'<｜User｜>' + content + '<｜Assistant｜>'}}";
+  EXPECT_EQ(told(kAnnounces, "qwen3", kDistill), "r1-0528-qwen3");
+  EXPECT_EQ(told(kAnnounces, "deepseek_v3", kR1), "r1-0528-qwen3");  // R1-0528 itself
+  EXPECT_EQ(told("{{ '<|im_start|>assistant\\n<think>\\n' }}", "qwen3", kQwen3), "qwen3-thinking");
 }
 
 TEST(ChatDetect, MissingTemplates) {

@@ -67,6 +67,34 @@ TEST(Encoding, DeepSeekV25IndentsForEachSystemMessageAndTakesTheLast) {
             "<｜begin▁of▁sentence｜><｜User｜>Hi<｜Assistant｜>");
 }
 
+// LLM's and V2.5's published templates have no copy in tests/data/templates: these prompts were written out by hand.
+TEST(Encoding, DeepSeekLlmPutsSystemMessagesWhereTheyStand) {
+  EXPECT_EQ(render(Encoding::deepseek_llm, {{Role::user, "Hi", {}},
+                                            {Role::system, "A", {}},
+                                            {Role::assistant, "Yo", {}},
+                                            {Role::assistant, "", {}},
+                                            {Role::system, "", {}}}),
+            "<｜begin▁of▁sentence｜>User: Hi\n\nA\n\nAssistant: Yo<｜end▁of▁sentence｜>"
+            "Assistant: <｜end▁of▁sentence｜>\n\nAssistant:");
+  EXPECT_EQ(render(Encoding::deepseek_llm, {{Role::user, " ü\n", {}}}, {.add_generation_prompt = false, .date = {}}),
+            "<｜begin▁of▁sentence｜>User:  ü\n\n\n");
+  EXPECT_EQ(render(Encoding::deepseek_llm, {{Role::user, "Hi", {}}}, {.thinking = Thinking::on, .date = {}}),
+            "<｜begin▁of▁sentence｜>User: Hi\n\nAssistant:");
+}
+
+TEST(Encoding, DeepSeekV25KeepsAnswersAsTheyAre) {
+  EXPECT_EQ(
+      render(Encoding::deepseek_v2_5, kChat),
+      "        <｜begin▁of▁sentence｜>Be brief.<｜User｜>Hi<｜Assistant｜><think>\nA greeting.\n</think>\n\nHello!"
+      "<｜end▁of▁sentence｜><｜User｜> Bye <｜Assistant｜>");
+  EXPECT_EQ(render(Encoding::deepseek_v2_5, {{Role::user, "Hi", {}}, {Role::assistant, "", {}}},
+                   {.add_generation_prompt = false, .date = {}}),
+            "<｜begin▁of▁sentence｜><｜User｜>Hi<｜Assistant｜><｜end▁of▁sentence｜>");
+  EXPECT_EQ(render(Encoding::deepseek_v2_5, {}), "<｜begin▁of▁sentence｜><｜Assistant｜>");
+  EXPECT_EQ(render(Encoding::deepseek_v2_5, {{Role::system, "A", {}}, {Role::system, "", {}}, {Role::user, "Hi", {}}}),
+            "                <｜begin▁of▁sentence｜><｜User｜>Hi<｜Assistant｜>");
+}
+
 TEST(Encoding, DeepSeekV3KeepsAnswersAsTheyAreAndR1DropsTheirThinking) {
   EXPECT_EQ(render(Encoding::deepseek_v3, kChat),
             "<｜begin▁of▁sentence｜>Be brief.<｜User｜>Hi<｜Assistant｜><think>\nA greeting.\n</think>\n\nHello!"
