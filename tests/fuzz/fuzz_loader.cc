@@ -9,7 +9,7 @@
 #include "base/error.h"
 #include "engine/engine.h"
 #include "support/checkpoint_copy.h"
-#include "temp_folder.h"
+#include "support/temp_folder.h"
 
 namespace {
 
@@ -142,7 +142,7 @@ void run(const std::string& path) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  static const minke::fuzz::TempFolder folder;
+  static const minke::test::TempFolder folder(minke::test::TempFolder::Place::memory);
   if (size == 0 || size > 1 + 4 * 16) return 0;
   CheckpointCopy copy = base(data[0] % std::size(kBases));
   for (std::size_t i = 1; i + 4 <= size; i += 4)
