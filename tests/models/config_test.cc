@@ -12,7 +12,6 @@
 #include "support/checkpoint_copy.h"
 #include "support/golden.h"
 #include "support/temp_folder.h"
-#include "support/temp_folder.h"
 
 namespace minke::models {
 namespace {
