@@ -228,11 +228,8 @@ Routing gguf_routing(std::int64_t blocks, std::int64_t nextn, std::uint64_t voca
   copy.keys.erase("deepseek2.expert_gating_func");
   if (gating >= 0) copy.keys.insert_or_assign("deepseek2.expert_gating_func", formats::GgufValue(gating));
   copy.reshape("token_embd.weight", {vocabulary, 1});
-  std::string folder = (fs::temp_directory_path() / "minke-config-XXXXXX").string();
-  EXPECT_NE(::mkdtemp(folder.data()), nullptr);
-  const DecoderConfig config = read_config(*formats::Checkpoint::open(copy.write(folder)));
-  fs::remove_all(folder);
-  return config.feed_forward.moe.routing;
+  const test::TempFolder folder;
+  return read_config(*formats::Checkpoint::open(copy.write(folder.path()))).feed_forward.moe.routing;
 }
 
 // GLM-4.7-Flash was published without expert_gating_func although it means sigmoid; V2's old files mean softmax.

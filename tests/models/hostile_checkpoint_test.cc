@@ -1,7 +1,6 @@
 // Every checkpoint that contradicts itself gives a typed error that names the item, in under a second and 64 MB,
 // from opening it to having its weights; and the same one where it is only measured.
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <cstdio>
 #include <ctime>
@@ -14,6 +13,7 @@
 #include "models/loader.h"
 #include "support/counted_new.h"
 #include "support/golden.h"
+#include "support/temp_folder.h"
 
 namespace minke::models::testing {
 namespace {
@@ -22,21 +22,6 @@ constexpr std::size_t kMaxExtraBytes = std::size_t{64} << 20;
 constexpr double kMaxSeconds = 1;  // of processor time
 
 double processor_seconds() { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; }
-
-class TempFolder {
- public:
-  TempFolder() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "minke-models-XXXXXX").string();
-    path_ = ::mkdtemp(pattern.data());
-  }
-  ~TempFolder() { std::filesystem::remove_all(path_); }
-  TempFolder(const TempFolder&) = delete;
-  TempFolder& operator=(const TempFolder&) = delete;
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
 
 std::vector<HostileCheckpoint> all_cases() {
   std::vector<HostileCheckpoint> all;
@@ -81,7 +66,7 @@ void measure_only(const std::string& path) {
 }
 
 Cost check(const HostileCheckpoint& one) {
-  const TempFolder folder;
+  const test::TempFolder folder;
   test::CheckpointCopy copy(test::golden(one.base));
   one.change(copy);
   const std::string path = copy.write(folder.path());
@@ -120,7 +105,7 @@ TEST(HostileCheckpoint, TheUnchangedCopiesLoad) {
   std::set<std::string> bases;
   for (const HostileCheckpoint& one : all_cases()) bases.insert(one.base);
   for (const std::string& base : bases) {
-    const TempFolder folder;
+    const test::TempFolder folder;
     Cost cost;
     EXPECT_EQ(message_of(test::CheckpointCopy(test::golden(base)).write(folder.path()), kernels::Numerics::exact, cost),
               "")

@@ -1,9 +1,13 @@
 // FP8 blocks whose scales contradict the weights, the configuration or arithmetic.
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <limits>
 
 #include "models/hostile_checkpoint.h"
+#include "models/loader.h"
+#include "support/golden.h"
+#include "support/temp_folder.h"
 
 namespace minke::models::testing {
 
@@ -80,5 +84,34 @@ Cases hostile_fp8_cases() {
   cases.push_back(with_key(kFp8, "quantization_config", json::array{}));
   return cases;
 }
+
+namespace {
+
+float e4m3(std::uint8_t bits) {
+  const int exponent = bits >> 3 & 15, mantissa = bits & 7;
+  const double value = exponent == 0 ? std::ldexp(mantissa, -9) : std::ldexp(8 + mantissa, exponent - 10);
+  return static_cast<float>(bits >> 7 != 0 ? -value : value);
+}
+
+// Odd but legal scales multiply as they are: nothing is rounded to a power of two, flushed or inverted.
+TEST(Fp8Scales, ZeroSubnormalNegativeAndPowersOfTwoMultiplyExactly) {
+  for (const float scale : {0.0f, 1e-40f, -0.25f, 0x1p-7f, 0.3f, 120.0f}) {
+    test::CheckpointCopy copy(test::golden(kFp8));
+    copy.poke(kScale, 3, scale);  // rows 128 to 147, columns 128 to 199
+    const test::TempFolder folder;
+    const auto checkpoint = formats::Checkpoint::open(copy.write(folder.path()));
+    base::ThreadPool pool(1);
+    const DecoderWeights weights =
+        load_weights(*checkpoint, read_config(*checkpoint), kernels::Numerics::exact, pool, {});
+    constexpr std::size_t kRow = 130, kCols = 200;  // a row of the latent: the rotated ones begin at 136
+    std::vector<float> row(kCols);
+    std::get<MlaWeights>(weights.layers[1].attention).kv_a.weight.unpack_row(kRow, row);
+    const std::string& bytes = copy.at(kWeight).data;
+    for (std::size_t k = 128; k < kCols; ++k)
+      ASSERT_EQ(row[k], e4m3(static_cast<std::uint8_t>(bytes[kRow * kCols + k])) * scale) << scale << " " << k;
+  }
+}
+
+}  // namespace
 
 }  // namespace minke::models::testing
