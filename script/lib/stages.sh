@@ -7,6 +7,7 @@
 RELEASE=$ROOT/build/release
 ASAN=$ROOT/build/asan
 TSAN=$ROOT/build/tsan
+ARM=$ROOT/build/arm64
 VENV=$ROOT/build/venv
 VOCABULARIES=$ROOT/build/vocabularies
 # Chat encodings whose vocabulary is published: the ids of whole prompts are compared, too.
@@ -14,6 +15,11 @@ TOKENIZERS=(qwen2.5=qwen2_5 qwen3=qwen3 llama3=llama3 llama3.1=llama3_1)
 FUZZ_SECONDS=${FUZZ_SECONDS:-10}
 TIDY_SECONDS=${TIDY_SECONDS:-120}
 TIDY_ALL=${TIDY_ALL:-}
+# Of stage arm: all kernels but those whose tests take longest under emulation (functions of math.cc over their whole
+# range; what splits, threads and long contexts change, which other stages hold), and a model of each kind.
+declare -A ARM_FILTER=(
+  [kernels]='-SinCos.*:Pow.*:Log.*:Exp.*:ExpF32.Below*:*ForAnySplit*:Attention.Long*:Attention.Batches*:Attention.What*:Attention.Largest*'
+  [engine]='*Gguf*:*SetGivesTheSameBits/deepseek_v3_fp8_ue8m0:*SetGivesTheSameBits/qwen3_moe_mixed:*SetGivesTheSameBits/glm4_moe_lite:*SetGivesTheSameBits/llama_llama3_bf16')
 LONG=${LONG:-}
 FETCH_PID=
 export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_stack_use_after_return=1}
@@ -176,6 +182,29 @@ stage_tsan() {
   done
 }
 
+# The layers below text and cli, built for 64-bit Arm and run under emulation: a processor with every extension, and
+# one of Armv8.0 without dot products. Under script/test without the tests that take longest there.
+stage_arm() {
+  local cpu program programs=(kernels engine)
+  if [[ $(uname -m) == aarch64 ]]; then
+    skip cross "this machine is an Arm one: the other stages run its code"
+    return
+  fi
+  if ! "$ROOT/script/bootstrap" arm >"$LOGS/arm-bootstrap.log" 2>&1 </dev/null; then
+    skip packages "no cross-compiler or emulator: $(tail -n 1 "$LOGS/arm-bootstrap.log")"
+    return
+  fi
+  if [[ -n $LONG ]]; then programs=(base formats kernels models engine) ARM_FILTER=(); fi
+  build "$ARM" arm64 -DMINKE_TESTS=ON -- "${programs[@]/%/_tests}" || return 1
+  for program in "${programs[@]}"; do
+    for cpu in max cortex-a72; do
+      queue "$program-$cpu" qemu-aarch64 -L /usr/aarch64-linux-gnu -cpu "$cpu" "$ARM/tests/${program}_tests" \
+        --gtest_brief=1 --gtest_filter="${ARM_FILTER[$program]:-*}"
+    done
+  done
+  finish
+}
+
 stage_tidy() {
   local arguments=(--build "$ASAN" --seconds "$TIDY_SECONDS")
   if [[ -n $TIDY_ALL ]]; then arguments=(--build "$ASAN" --all); fi
@@ -186,5 +215,5 @@ stage_tidy() {
 # What a stage needs done before it, each with its own needs.
 declare -A STAGE_NEEDS=(
   [release]=packages [unit]=release [symbols]=release [venv]=packages [reference]="release venv models"
-  [asan]=packages [asan_unit]=asan [fuzz]=asan [tsan]=packages [tidy]=asan [models]=packages
+  [asan]=packages [asan_unit]=asan [fuzz]=asan [tsan]=packages [tidy]=asan [arm]=packages [models]=packages
   [real]="release venv models" [scripts]=packages [format]=packages)

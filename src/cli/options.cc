@@ -19,9 +19,8 @@ constexpr const char* kSamplingGroup = "How tokens are drawn";
 constexpr const char* kChatGroup = "How messages become a prompt";
 
 std::vector<std::string> isa_names() {
-  using kernels::Isa;
   std::vector<std::string> names;
-  for (const Isa isa : {Isa::scalar, Isa::avx2, Isa::avx512}) names.emplace_back(kernels::to_string(isa));
+  for (const std::string_view name : kernels::isa_names()) names.emplace_back(name);
   return names;
 }
 

@@ -2,6 +2,10 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#elif defined(__aarch64__)
+#include <sys/auxv.h>
 #endif
 
 #include "base/error.h"
@@ -10,37 +14,114 @@
 namespace minke::kernels {
 namespace {
 
-/// What is missing to run an instruction set here; empty when nothing is. The compiler's run-time support
-/// also asks the operating system (XGETBV).
-std::string missing_features(Isa isa) {
-  std::string missing;
-  [[maybe_unused]] const auto need = [&](bool have, std::string_view feature) {
+/// Names that are missing, separated by commas.
+class Missing {
+ public:
+  void need(bool have, std::string_view feature) {
     if (have) return;
-    if (!missing.empty()) missing += ", ";
-    missing += feature;
-  };
-  if (isa == Isa::scalar) return missing;
+    if (!text_.empty()) text_ += ", ";
+    text_ += feature;
+  }
+  std::string text() const { return text_; }
+
+ private:
+  std::string text_;
+};
+
+bool is_arm(Isa isa) { return isa == Isa::neon || isa == Isa::neon_dotprod || isa == Isa::neon_i8mm; }
+
 #if defined(__x86_64__)
+
+/// The register state of AMX is large (8 KiB), so Linux gives it only to a process that asks, once for all its threads
+/// (Documentation/arch/x86/xstate.rst). True when it did.
+bool may_use_tiles() {
+  constexpr long kRequestPermission = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
+  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+}
+
+/// The compiler's run-time support also asks the operating system (XGETBV).
+std::string missing_here(Isa isa) {
+  if (is_arm(isa)) return "a 64-bit Arm processor";
+  Missing missing;
+  const auto need = [&](bool have, std::string_view feature) { missing.need(have, feature); };
   __builtin_cpu_init();
   need(__builtin_cpu_supports("avx2") != 0, "AVX2");
   need(__builtin_cpu_supports("fma") != 0, "FMA");
   // Clang 16 has no name for F16C: leaf 1, ECX bit 29.
   unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
   need(__get_cpuid(1, &eax, &ebx, &ecx, &edx) != 0 && (ecx >> 29 & 1U) != 0, "F16C");
-  if (isa == Isa::avx512) {
+  if (isa == Isa::avx512 || isa == Isa::amx) {
     need(__builtin_cpu_supports("avx512f") != 0, "AVX512F");
     need(__builtin_cpu_supports("avx512bw") != 0, "AVX512BW");
     need(__builtin_cpu_supports("avx512dq") != 0, "AVX512DQ");
     need(__builtin_cpu_supports("avx512vl") != 0, "AVX512VL");
     need(__builtin_cpu_supports("avx512vnni") != 0, "AVX512_VNNI");
   }
-#else
-  missing = "an x86-64 processor";
-#endif
-  return missing;
+  if (isa == Isa::amx) {
+    // Leaf 7, EDX: bit 24 the tiles, bit 25 their integer products. Clang 16 has names for neither.
+    const bool known = __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0;
+    const bool tiles = known && (edx >> 24 & 1U) != 0, products = known && (edx >> 25 & 1U) != 0;
+    missing.need(tiles, "AMX-TILE");
+    missing.need(products, "AMX-INT8");
+    if (tiles && products) missing.need(may_use_tiles(), "the kernel's permission to use AMX");
+  }
+  return missing.text();
 }
 
-constexpr Isa kAll[] = {Isa::scalar, Isa::avx2, Isa::avx512};
+const KernelTable& table_of(Isa isa) {
+  switch (isa) {
+    case Isa::avx2:
+      return kAvx2Table;
+    case Isa::avx512:
+      return kAvx512Table;
+    case Isa::amx:
+      return kAmxTable;
+    default:
+      return kScalarTable;
+  }
+}
+
+#elif defined(__aarch64__)
+
+/// Bits of the kernel's hardware capabilities (arch/arm64/include/uapi/asm/hwcap.h); the C library's headers may
+/// be older than the extension.
+constexpr unsigned long kAdvancedSimd = 1UL << 1, kDotProduct = 1UL << 20;
+constexpr unsigned long kInt8Matrix = 1UL << 13;  // of AT_HWCAP2
+
+std::string missing_here(Isa isa) {
+  if (!is_arm(isa)) return "an x86-64 processor";
+  const unsigned long first = getauxval(AT_HWCAP), second = getauxval(AT_HWCAP2);
+  Missing missing;
+  missing.need((first & kAdvancedSimd) != 0, "Advanced SIMD (asimd)");
+  if (isa != Isa::neon) missing.need((first & kDotProduct) != 0, "dot products (asimddp)");
+  if (isa == Isa::neon_i8mm) missing.need((second & kInt8Matrix) != 0, "int8 matrix products (i8mm)");
+  return missing.text();
+}
+
+const KernelTable& table_of(Isa isa) {
+  switch (isa) {
+    case Isa::neon:
+      return kNeonTable;
+    case Isa::neon_dotprod:
+      return kNeonDotprodTable;
+    case Isa::neon_i8mm:
+      return kNeonI8mmTable;
+    default:
+      return kScalarTable;
+  }
+}
+
+#else
+
+std::string missing_here(Isa isa) { return is_arm(isa) ? "a 64-bit Arm processor" : "an x86-64 processor"; }
+const KernelTable& table_of(Isa) { return kScalarTable; }
+
+#endif
+
+/// What is missing to run an instruction set here; empty when nothing is.
+std::string missing_features(Isa isa) { return isa == Isa::scalar ? std::string() : missing_here(isa); }
+
+constexpr Isa kAll[] = {Isa::scalar, Isa::avx2, Isa::avx512, Isa::amx, Isa::neon, Isa::neon_dotprod, Isa::neon_i8mm};
 
 }  // namespace
 
@@ -52,6 +133,14 @@ std::string_view to_string(Isa isa) {
       return "avx2";
     case Isa::avx512:
       return "avx512";
+    case Isa::amx:
+      return "amx";
+    case Isa::neon:
+      return "neon";
+    case Isa::neon_dotprod:
+      return "neon-dotprod";
+    case Isa::neon_i8mm:
+      return "neon-i8mm";
   }
   return "unknown";
 }
@@ -60,6 +149,12 @@ std::optional<Isa> isa_from_name(std::string_view name) {
   for (const Isa isa : kAll)
     if (to_string(isa) == name) return isa;
   return std::nullopt;
+}
+
+std::vector<std::string_view> isa_names() {
+  std::vector<std::string_view> names;
+  for (const Isa isa : kAll) names.push_back(to_string(isa));
+  return names;
 }
 
 std::vector<Isa> available_isas() {
@@ -75,14 +170,14 @@ const KernelTable& kernel_table(Isa isa) {
     throw base::Error(base::ErrorCode::unsupported,
                       base::cat("instruction set '", to_string(isa), "': this machine lacks ", missing),
                       "leave the choice to the program, or take 'scalar'");
-#if defined(__x86_64__)
-  if (isa == Isa::avx2) return kAvx2Table;
-  if (isa == Isa::avx512) return kAvx512Table;
-#endif
-  return kScalarTable;
+  return table_of(isa);
 }
 
-Isa best_isa() { return available_isas().back(); }
+Isa best_isa() {
+  std::vector<Isa> isas = available_isas();
+  std::erase(isas, Isa::amx);
+  return isas.back();
+}
 
 std::string_view name(const KernelTable& table) { return table.name; }
 

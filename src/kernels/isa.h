@@ -10,7 +10,11 @@ namespace minke::kernels {
 
 struct KernelTable;  // kernels/kernel_table.h
 
-enum class Isa { scalar, avx2, avx512 };
+/// amx: the table of avx512 with products of bytes on matrix tiles.
+enum class Isa { scalar, avx2, avx512, amx, neon, neon_dotprod, neon_i8mm };
+
+/// Every name of --isa, whatever this machine has.
+std::vector<std::string_view> isa_names();
 
 std::string_view to_string(Isa isa);
 std::optional<Isa> isa_from_name(std::string_view name);
@@ -20,7 +24,7 @@ std::vector<Isa> available_isas();
 
 /// The table of an instruction set. Error(unsupported) saying what is missing when it cannot run here.
 const KernelTable& kernel_table(Isa isa);
-/// The best one that runs here.
+/// The best one that runs here; never amx, until it has run on a machine that has it.
 Isa best_isa();
 
 /// The table's name, e.g. "avx512+vnni", as printed at start.

@@ -1,7 +1,7 @@
-// The AVX-512 wrapper on processors without AVX-512: simd_avx512.h over SIMDe's emulation of the intrinsics,
-// held function by function against simd_scalar.h, bit for bit. (Where the processor has AVX-512,
-// linear_test.cc and others run the real instructions; the algorithms above the wrapper are the same source
-// on every instruction set.)
+// A wrapper held function by function against simd_scalar.h, bit for bit. On x86-64 the AVX-512 one on processors
+// without AVX-512: simd_avx512.h over SIMDe's emulation of the intrinsics. (Where the processor has AVX-512,
+// linear_test.cc and others run the real instructions; the algorithms above the wrapper are the same source on every
+// instruction set.) On Arm, simd_neon.h itself.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -14,12 +14,22 @@
 
 #include "base/random.h"
 
+// The wrappers in namespaces of their own, as both are called Simd; all headers they include are already included.
 #if defined(__x86_64__) && __has_include(<simde/x86/avx512.h>)
+#define MINKE_TESTED_WRAPPER
 #include "isa_simde.h"
-// In namespaces of their own, as both are called Simd; all headers they include are already included above.
-namespace minke::over_simde {
+namespace minke::tested {
 #include "kernels/isa/simd_avx512.h"
 }
+#elif defined(__aarch64__)
+#define MINKE_TESTED_WRAPPER
+#include <arm_neon.h>
+namespace minke::tested {
+#include "kernels/isa/simd_neon.h"
+}
+#endif
+
+#if defined(MINKE_TESTED_WRAPPER)
 namespace minke::plain {
 #include "kernels/isa/simd_scalar.h"
 }
@@ -27,7 +37,7 @@ namespace minke::plain {
 namespace minke {
 namespace {
 
-using A = over_simde::Simd;
+using A = tested::Simd;
 using B = plain::Simd;
 
 template <typename T>
@@ -76,7 +86,7 @@ std::vector<std::uint8_t> float_bytes(float value) { return bytes_of(std::isnan(
 // Runs one expression over both wrappers: `S` is the wrapper inside it.
 #define EXPECT_SAME(bytes, ...)                                         \
   do {                                                                  \
-    const auto of_simde = [&] {                                         \
+    const auto of_tested = [&] {                                         \
       using S = A;                                                      \
       return bytes(__VA_ARGS__);                                        \
     }();                                                                \
@@ -84,10 +94,10 @@ std::vector<std::uint8_t> float_bytes(float value) { return bytes_of(std::isnan(
       using S = B;                                                      \
       return bytes(__VA_ARGS__);                                        \
     }();                                                                \
-    EXPECT_EQ(of_simde, of_scalar) << #__VA_ARGS__ << " seed " << seed; \
+    EXPECT_EQ(of_tested, of_scalar) << #__VA_ARGS__ << " seed " << seed; \
   } while (false)
 
-TEST(Avx512OverSimde, Floats) {
+TEST(IsaWrapper, Floats) {
   for (std::uint64_t seed = 0; seed < 200; ++seed) {
     const Input x = random_floats(seed), y = random_floats(seed + 1000), z = random_floats(seed + 2000);
     const float *a = x.floats(), *b = y.floats(), *c = z.floats();
@@ -116,7 +126,7 @@ TEST(Avx512OverSimde, Floats) {
   }
 }
 
-TEST(Avx512OverSimde, HalvesAndBf16) {
+TEST(IsaWrapper, HalvesAndBf16) {
   for (std::uint64_t seed = 0; seed < 200; ++seed) {
     Input x = random_bits(seed);
     EXPECT_SAME(float_bytes, S::load_bf16(x.halves()));
@@ -147,7 +157,7 @@ TEST(Avx512OverSimde, HalvesAndBf16) {
   }
 }
 
-TEST(Avx512OverSimde, Integers) {
+TEST(IsaWrapper, Integers) {
   for (std::uint64_t seed = 0; seed < 100; ++seed) {
     const Input x = random_bits(seed), y = random_bits(seed + 1000), f = random_floats(2 * seed);
     const float *a = x.floats(), *b = y.floats();
@@ -175,7 +185,7 @@ TEST(Avx512OverSimde, Integers) {
   }
 }
 
-TEST(Avx512OverSimde, Tiles) {
+TEST(IsaWrapper, Tiles) {
   for (std::uint64_t seed = 0; seed < 100; ++seed) {
     const Input x = random_bits(seed), y = random_bits(seed + 1000);
     EXPECT_SAME(bytes_of, S::or_bytes(S::load_bytes(x.bytes), S::load_bytes(y.bytes)));
@@ -194,6 +204,11 @@ TEST(Avx512OverSimde, Tiles) {
       for (int i = 0; i < 4; ++i) w[i] = S::load_bytes(random_bits(seed + 10U + static_cast<unsigned>(i)).bytes);
       typename S::I sums[2] = {S::set1_int(77), S::set1_int(-9)};
       if (wide) {
+        for (std::size_t r = 0; r < 2 && !S::kWideIsSigned; ++r) {  // then the weights count 128 more
+          std::int32_t more = 0;
+          for (std::size_t k = 0; k < 16; ++k) more += 128 * q[24 * r + k];
+          sums[r] = S::sub_int(sums[r], S::set1_int(more));
+        }
         S::template dot_wide<2, 4, 24>(sums, w, q);
       } else {
         for (auto& step : w) step = S::template move_bits<2, 63>(step);
@@ -211,6 +226,6 @@ TEST(Avx512OverSimde, Tiles) {
 
 #else
 
-TEST(Avx512OverSimde, NeedsSimde) { GTEST_SKIP() << "SIMDe's headers (libsimde-dev) are not installed"; }
+TEST(IsaWrapper, NeedsSimde) { GTEST_SKIP() << "SIMDe's headers (libsimde-dev) are not installed"; }
 
 #endif

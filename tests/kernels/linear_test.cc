@@ -1,6 +1,7 @@
 // Linear products against references written out here, bit for bit, on every instruction set of this machine.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <limits>
@@ -294,7 +295,11 @@ TEST(Embed, IsTheUnpackedRow) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Isas, Linear, ::testing::ValuesIn(available_isas()),
-                         [](const auto& isa) { return std::string(to_string(isa.param)); });
+                         [](const auto& isa) {
+                           std::string name(to_string(isa.param));
+                           std::ranges::replace(name, '-', '_');  // names of tests are identifiers
+                           return name;
+                         });
 
 }  // namespace
 }  // namespace minke::kernels

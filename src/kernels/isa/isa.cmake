@@ -2,7 +2,7 @@
 # (tests/script/check_isa_symbols.sh looks with nm), so that code built for AVX-512 never ends up on
 # everyone's path. Kernels do not throw; -fno-exceptions keeps out the (weak) reference to the unwinder.
 # Sanitizers multiply the code; at -O3 these files would take minutes each.
-set(isa_level -O3)
+set(isa_level ${MINKE_ISA_LEVEL})
 if(MINKE_SANITIZE)
   set(isa_level -O1)
 endif()
@@ -21,4 +21,19 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   target_sources(minke_kernels PRIVATE ${isa_dir}/isa_avx2.cc ${isa_dir}/isa_avx512.cc)
   set_source_files_properties(${isa_dir}/isa_avx2.cc PROPERTIES COMPILE_OPTIONS "${isa_avx2_flags}")
   set_source_files_properties(${isa_dir}/isa_avx512.cc PROPERTIES COMPILE_OPTIONS "${isa_avx512_flags}")
+  # The assembly in it is its own; Clang's assembler wants to be told all the same.
+  target_sources(minke_kernels PRIVATE ${isa_dir}/isa_amx.cc)
+  set_source_files_properties(${isa_dir}/isa_amx.cc PROPERTIES COMPILE_OPTIONS
+    "${isa_avx512_flags};-mamx-tile;-mamx-int8")
+elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64|ARM64")
+  # From plain Armv8.0 (Cortex-A72, Kunpeng 916, Phytium) on; dotprod: Cortex-A76, Neoverse N1, Kunpeng 920;
+  # i8mm: Neoverse V1 and N2.
+  function(isa_neon name architecture)
+    target_sources(minke_kernels PRIVATE ${isa_dir}/isa_${name}.cc)
+    set_source_files_properties(${isa_dir}/isa_${name}.cc PROPERTIES
+      COMPILE_OPTIONS "${isa_level};-fno-exceptions;-march=${architecture}")
+  endfunction()
+  isa_neon(neon armv8-a)
+  isa_neon(neon_dotprod armv8.2-a+dotprod)
+  isa_neon(neon_i8mm armv8.2-a+dotprod+i8mm)
 endif()

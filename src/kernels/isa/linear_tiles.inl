@@ -1,0 +1,173 @@
+// Products of int8 activations with packed tiles on matrix tiles (Intel AMX, or the tests' twin of it). Included after
+// linear.inl by the files that have a Tiles type.
+//
+// The packed form is what the instruction wants: a step is one row of its second operand (16 outputs x 4 inputs), and
+// the groups of 16 activation rows, 64 bytes apart, are the rows of its first. The sums of a sub-group of inputs are
+// exact integers; they leave the tile to be scaled as on every other instruction set, in the same order, so the bits
+// are the same and the choice by rows is free.
+//
+// What that costs, by Intel's tables for Sapphire Rapids (not measured: no such machine was at hand): for 16 rows,
+// 16 outputs and 32 inputs the product takes 16 cycles, which with 64 inputs would be as many, the store 16, and the
+// scaling 3 or 4 vector instructions a row, 24 to 32 cycles on two ports, beside the others. That bound, 256 to 340
+// products a cycle, is 3 to 4 times what vpdpbusd reaches with the same scaling, and a quarter to a third of what the
+// tiles could do alone. A scale per 16 inputs halves it.
+
+namespace {
+
+/// Products with fewer rows stay with vectors: a tile's latency is not hidden, and the tile's weights have to be
+/// decoded into memory first.
+constexpr std::size_t kLeastTileRows = 8;
+/// Sub-groups between a product and the use of its sums: about 80 cycles pass until they can be read.
+constexpr std::size_t kTileLead = 2;
+constexpr std::size_t kTileRing = 4;
+static_assert(kTileRing > kTileLead && (kTileRing & (kTileRing - 1)) == 0);
+
+/// Which tile is what: whole blocks of 16 rows, and the last, smaller one.
+enum : int { kWholeSums = 0, kRestSums = 1, kWholeRows = 2, kRestRows = 3, kTileWeights = 4 };
+
+template <typename S>
+TileConfig tile_config(std::size_t rows) {
+  TileConfig config{};
+  const auto shape = [&config](int tile, std::size_t tile_rows, std::size_t bytes) {
+    config.rows[tile] = static_cast<std::uint8_t>(tile_rows);
+    config.row_bytes[tile] = static_cast<std::uint16_t>(bytes);
+  };
+  constexpr std::size_t kBlock = minke::kernels::kActivationRows;
+  const std::size_t rest = rows % kBlock;
+  config.palette = 1;
+  shape(kWholeSums, kBlock, 64);
+  shape(kWholeRows, kBlock, 4 * S::kSteps);
+  shape(kTileWeights, S::kSteps, 64);
+  if (rest != 0) {
+    shape(kRestSums, rest, 64);
+    shape(kRestRows, rest, 4 * S::kSteps);
+  }
+  return config;
+}
+
+/// Adds a decoded block to the sums of up to 16 rows; row r's group g lies at x[g * rows + r]. The integers are free
+/// of their zero point.
+template <typename S, typename Tiles>
+struct MultiplyTiles {
+  Tiles& tiles;
+  const DecodedBytes& w;
+  std::size_t groups;
+  const ActivationGroup* x;
+  std::size_t rows;
+  float (*sums)[16];
+  /// Integers of the last kTileRing sub-groups.
+  struct alignas(64) Ring {
+    std::int32_t v[kTileRing][16][16];
+  };
+
+  template <int kSums, int kRows>
+  [[gnu::always_inline]] void multiply(std::size_t i, Ring& ring) const {
+    const std::size_t group = i / S::kParts, part = i % S::kParts;
+    tiles.template zero<kSums>();
+    tiles.template load<kRows>(x[group * rows].q + 4 * S::kSteps * part, sizeof(ActivationGroup));
+    tiles.template load<kTileWeights>(&w.w[group][S::kSteps * part], 64);
+    tiles.template add_products<kSums, kRows, kTileWeights>();
+    tiles.template store<kSums>(ring.v[i % kTileRing], 64);
+  }
+
+  /// One row's step of the sum over sub-groups, as add_part.
+  [[gnu::always_inline]] Simd::F scaled(std::size_t i, std::size_t row, Simd::F scale, Simd::F offset, const Ring& ring,
+                                        Simd::F sum) const {
+    const ActivationGroup& group = x[i / S::kParts * rows + row];
+    const Simd::I integer = Simd::as_int(Simd::load(reinterpret_cast<const float*>(ring.v[i % kTileRing][row])));
+    sum = Simd::fma(Simd::to_float(integer), Simd::mul(Simd::set1(group.scale), scale), sum);
+    if constexpr (S::kOffset)
+      sum = Simd::fma(Simd::set1(S::kParts == 1 ? group.sum : group.half_sum[i % S::kParts]), offset, sum);
+    return sum;
+  }
+
+  [[gnu::noinline]] void whole() const {
+    constexpr std::size_t kRows = minke::kernels::kActivationRows;
+    Ring ring;
+    Simd::F sum[kRows];
+#pragma GCC unroll 16
+    for (std::size_t r = 0; r < kRows; ++r) sum[r] = Simd::load(sums[r]);
+    const std::size_t count = groups * S::kParts;
+    for (std::size_t i = 0; i < count + kTileLead; ++i) {
+      if (i < count) multiply<kWholeSums, kWholeRows>(i, ring);
+      if (i < kTileLead) continue;
+      const std::size_t done = i - kTileLead;
+#pragma GCC unroll 16
+      for (std::size_t r = 0; r < kRows; ++r) sum[r] = scaled(done, r, w.scale[done], w.offset[done], ring, sum[r]);
+    }
+#pragma GCC unroll 16
+    for (std::size_t r = 0; r < kRows; ++r) Simd::store(sums[r], sum[r]);
+  }
+  [[gnu::noinline]] void rest() const {
+    Ring ring;
+    const std::size_t count = groups * S::kParts;
+    for (std::size_t i = 0; i < count; ++i) {
+      multiply<kRestSums, kRestRows>(i, ring);
+      for (std::size_t r = 0; r < rows; ++r)
+        Simd::store(sums[r], scaled(i, r, w.scale[i], w.offset[i], ring, Simd::load(sums[r])));
+    }
+  }
+  void run() const { rows == minke::kernels::kActivationRows ? whole() : rest(); }
+};
+
+/// The zero point taken off, so that the bytes are signed: it fits for every codec.
+template <typename S>
+void free_of_zero(std::size_t groups, DecodedBytes& decoded) {
+  static_assert(S::kWide ? S::kZero == 128 : S::kMax <= 127 && S::kZero <= 128);
+  if constexpr (S::kZero != 0) {
+    auto* bytes = reinterpret_cast<std::uint8_t*>(decoded.w);
+    for (std::size_t i = 0; i < groups * 512; ++i) bytes[i] = static_cast<std::uint8_t>(bytes[i] - S::kZero);
+  }
+}
+
+/// As multiply_chunk.
+template <typename C, typename Tiles>
+void multiply_chunk_on_tiles(Tiles& tiles, const LinearTask& task, std::size_t tile, std::size_t row,
+                             std::size_t rows) {
+  using S = ShapeOf<C>;
+  constexpr std::size_t kBlock = minke::kernels::kActivationRows;
+  const std::size_t groups = task.cols / 32;
+  ChunkSums sums;
+  std::memset(&sums, 0, rows * sizeof sums.v[0]);
+  DecodedBytes decoded;
+  for (std::size_t first = 0; first < groups; first += kPartGroups) {
+    const TilePart<C> part(task, tile, first);
+    decode_bytes<C>(part, decoded);
+    free_of_zero<S>(part.groups, decoded);
+    for (std::size_t r = 0; r < rows; r += kBlock) {
+      const std::size_t stride = rows - r < kBlock ? rows - r : kBlock;
+      const ActivationGroup* x = task.groups + (row + r) * groups + first * stride;
+      MultiplyTiles<S, Tiles>{tiles, decoded, part.groups, x, stride, sums.v + r}.run();
+    }
+  }
+  for (std::size_t r = 0; r < rows; ++r) store_output(task, tile, row + r, Simd::load(sums.v[r]));
+}
+
+template <typename C, typename Tiles>
+void linear_on_tiles_of(const LinearTask& task) {
+  Tiles tiles(tile_config<ShapeOf<C>>(task.rows));
+  for (std::size_t tile = 0; tile < task.tile_count; ++tile)
+    for (std::size_t row = 0; row < task.rows; row += kChunkRows)
+      multiply_chunk_on_tiles<C>(tiles, task, tile, row, task.rows - row < kChunkRows ? task.rows - row : kChunkRows);
+}
+
+/// The codec of the task's type; types without one have no product of bytes.
+template <typename Tiles, std::size_t kCodec = 0>
+void linear_on_tiles(const LinearTask& task) {
+  if constexpr (kCodec < sizeof minke::kernels::kCodecs / sizeof minke::kernels::kCodecs[0]) {
+    constexpr DType kType = minke::kernels::kCodecs[kCodec].dtype;
+    if (task.dtype == kType) return linear_on_tiles_of<Codec<kType>, Tiles>(task);
+    linear_on_tiles<Tiles, kCodec + 1>(task);
+  }
+}
+
+template <typename Tiles>
+void linear_bytes_on_tiles(const LinearTask& task) noexcept {
+  if (task.rows < kLeastTileRows) {
+    linear_bytes(task);
+  } else {
+    linear_on_tiles<Tiles>(task);
+  }
+}
+
+}  // namespace

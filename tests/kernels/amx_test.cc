@@ -1,0 +1,211 @@
+// Products on Intel AMX's tiles, on processors without them: the kernel's source over a twin of the tiles in plain
+// C++, held bit for bit against the scalar kernels. (Where the processor has AMX, linear_test.cc runs the real ones.)
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <cstring>
+#include <stdexcept>
+#include <vector>
+
+#include "base/random.h"
+#include "kernels/activations.h"
+#include "kernels/isa.h"
+#include "kernels/kernel_table.h"
+#include "kernels/ops.h"
+#include "linear_testing.h"
+
+// As in isa_scalar.cc.
+// clang-format off
+#include "kernels/isa/simd_scalar.h"
+#include "kernels/isa/linear.inl"
+#include "kernels/isa/tile_config.h"
+#include "kernels/isa/linear_tiles.inl"
+// clang-format on
+
+namespace minke::kernels {
+namespace {
+
+/// What AMX does (Intel SDM, volume 2: LDTILECFG, TILELOADD, TDPBSSD, TILESTORED), and refuses.
+class TilesTwin {
+ public:
+  explicit TilesTwin(const TileConfig& config) : config_(config) {
+    require(config.palette == 1 && config.start_row == 0, "palette");
+    for (const std::uint8_t byte : config.reserved) require(byte == 0, "reserved bytes");
+    for (int tile = 0; tile < 16; ++tile) {
+      require((config.rows[tile] == 0) == (config.row_bytes[tile] == 0), "rows without bytes or bytes without rows");
+      require(config.rows[tile] <= (tile < 8 ? 16 : 0) && config.row_bytes[tile] <= 64, "size");
+    }
+  }
+
+  template <int kTile>
+  void zero() {
+    require(config_.rows[kTile] != 0, "a tile without shape");
+    tiles_[kTile] = {};
+  }
+  template <int kTile>
+  void load(const void* from, std::size_t stride) {
+    zero<kTile>();
+    for (std::size_t row = 0; row < config_.rows[kTile]; ++row)
+      std::memcpy(tiles_[kTile][row].data(), static_cast<const std::byte*>(from) + row * stride,
+                  config_.row_bytes[kTile]);
+  }
+  template <int kTile>
+  void store(void* to, std::size_t stride) {
+    require(config_.rows[kTile] != 0, "a tile without shape");
+    for (std::size_t row = 0; row < config_.rows[kTile]; ++row)
+      std::memcpy(static_cast<std::byte*>(to) + row * stride, tiles_[kTile][row].data(), config_.row_bytes[kTile]);
+  }
+  template <int kTo, int kA, int kB>
+  void add_products() {
+    require(config_.rows[kTo] == config_.rows[kA] && config_.rows[kTo] != 0, "rows of sum and first operand");
+    require(config_.row_bytes[kTo] == config_.row_bytes[kB], "columns of sum and second operand");
+    require(config_.row_bytes[kA] == 4 * config_.rows[kB], "the operands' inner sizes");
+    for (std::size_t m = 0; m < config_.rows[kTo]; ++m)
+      for (std::size_t n = 0; n < config_.row_bytes[kTo] / 4; ++n) {
+        std::uint32_t sum;  // wraps, as the instruction does
+        std::memcpy(&sum, &tiles_[kTo][m][4 * n], 4);
+        for (std::size_t k = 0; k < config_.row_bytes[kA]; ++k)
+          sum += static_cast<std::uint32_t>(tiles_[kA][m][k] * tiles_[kB][k / 4][4 * n + k % 4]);
+        std::memcpy(&tiles_[kTo][m][4 * n], &sum, 4);
+      }
+  }
+
+ private:
+  static void require(bool holds, const char* what) {
+    if (!holds) throw std::logic_error(what);  // the processor raises #UD or #GP; here a noexcept kernel ends the test
+  }
+
+  using Tile = std::array<std::array<std::int8_t, 64>, 16>;
+  TileConfig config_;
+  std::array<Tile, 8> tiles_{};
+};
+
+KernelTable twin_table() {
+  KernelTable table = kernel_table(Isa::scalar);
+  table.name = "amx twin";
+  table.linear_float = &linear_float;
+  table.linear_bytes = &linear_bytes_on_tiles<TilesTwin>;
+  return table;
+}
+
+TEST(AmxTwin, MultipliesSignedBytes) {
+  TileConfig config{};
+  config.palette = 1;
+  const auto shape = [&config](int tile, std::uint8_t rows, std::uint16_t bytes) {
+    config.rows[tile] = rows;
+    config.row_bytes[tile] = bytes;
+  };
+  shape(0, 3, 8);  // 3 x 2 sums
+  shape(1, 3, 8);  // 3 x 8
+  shape(2, 2, 8);  // 8 x 2
+  TilesTwin tiles(config);
+  const std::int8_t a[3][8] = {{1, 2, 3, 4, 5, 6, 7, 8}, {-128, 0, 0, 0, 0, 0, 0, 127}, {0, 0, 0, 0, 0, 0, 0, 0}};
+  // Of column n, inputs 4 k .. 4 k + 3 lie at [k][4 n].
+  const std::int8_t b[2][8] = {{1, 1, 1, 1, -128, 2, 3, 4}, {1, 1, 1, 1, 5, 6, 7, -128}};
+  std::int32_t sums[3][2] = {{1000, 0}, {0, 0}, {-7, 9}};
+  tiles.load<0>(sums, sizeof sums[0]);
+  tiles.load<1>(a, sizeof a[0]);
+  tiles.load<2>(b, sizeof b[0]);
+  tiles.add_products<0, 1, 2>();
+  tiles.store<0>(sums, sizeof sums[0]);
+  const int second = 1 * -128 + 2 * 2 + 3 * 3 + 4 * 4 + 5 * 5 + 6 * 6 + 7 * 7 + 8 * -128;
+  EXPECT_EQ(sums[0][0], 1036);
+  EXPECT_EQ(sums[0][1], second);
+  EXPECT_EQ(sums[1][0], -128 + 127);
+  EXPECT_EQ(sums[1][1], 128 * 128 - 127 * 128);
+  EXPECT_EQ(sums[2][0], -7);
+  EXPECT_EQ(sums[2][1], 9);
+}
+
+TEST(AmxTwin, RefusesShapesThatDoNotFit) {
+  TileConfig config{};
+  EXPECT_THROW(TilesTwin{config}, std::logic_error);
+  config.palette = 1;
+  config.rows[0] = 17;
+  config.row_bytes[0] = 64;
+  EXPECT_THROW(TilesTwin{config}, std::logic_error);
+  config.rows[0] = 16;
+  config.rows[1] = config.rows[2] = 8;
+  config.row_bytes[1] = config.row_bytes[2] = 32;
+  TilesTwin tiles(config);
+  EXPECT_THROW((tiles.add_products<0, 1, 2>()), std::logic_error);
+  EXPECT_THROW(tiles.zero<7>(), std::logic_error);
+}
+
+using formats::DType;
+using formats::info;
+using testing::random_values;
+using testing::random_weights;
+
+/// y of `rows` rows, behind each of which three floats must stay as they were.
+std::vector<float> product(const KernelTable& table, const PackedMatrix& w, const std::vector<float>& x,
+                           std::size_t rows, const std::vector<float>& bias, std::size_t threads) {
+  base::ThreadPool pool(threads);
+  const Ops ops(table, pool, Numerics::fast);
+  Activations activations(rows, w.cols());
+  ops.prepare(x.data(), rows, w.cols(), w.cols(), activations);
+  const std::size_t ldy = w.rows() + 3;
+  std::vector<float> y(rows * ldy, -1234.5F);
+  ops.linear(activations, w, bias.data(), y.data(), ldy);
+  for (std::size_t i = 0; i < y.size(); ++i)
+    if (i % ldy >= w.rows()) {
+      EXPECT_EQ(y[i], -1234.5F) << "behind row " << i / ldy;
+    }
+  return y;
+}
+
+void expect_same_bits(const PackedMatrix& w, std::size_t rows, const std::vector<float>& x, std::size_t threads) {
+  const std::vector<float> bias = random_values(w.rows(), 3);
+  const std::vector<float> expected = product(kernel_table(Isa::scalar), w, x, rows, bias, 1);
+  const std::vector<float> got = product(twin_table(), w, x, rows, bias, threads);
+  EXPECT_EQ(std::memcmp(got.data(), expected.data(), got.size() * sizeof(float)), 0)
+      << info(w.dtype()).name << " rows " << rows << " cols " << w.cols() << " outputs " << w.rows();
+}
+
+PackedMatrix weights(DType type, std::size_t outputs, std::size_t cols) {
+  base::ThreadPool pool(1);
+  const std::vector<std::byte> raw = random_weights(type, outputs, cols, outputs + cols);
+  return PackedMatrix::pack({"w", type, outputs, cols, raw, {}}, pool);
+}
+
+TEST(AmxTwin, EveryCodecAndRowCountGivesTheScalarBits) {
+  for (const CodecSpec& spec : kCodecs) {
+    for (const std::size_t blocks : {1U, 3U}) {
+      const std::size_t cols = blocks * static_cast<std::size_t>(spec.block);
+      const PackedMatrix w = weights(spec.dtype, 21, cols);
+      const std::vector<float> x = random_values(50 * cols, 8);
+      for (const std::size_t rows : {1U, 7U, 8U, 9U, 15U, 16U, 17U, 31U, 32U, 50U}) expect_same_bits(w, rows, x, 1);
+    }
+  }
+}
+
+TEST(AmxTwin, MoreRowsThanAChunkAndSeveralThreads) {
+  for (const DType type : {DType::q8_0, DType::q4_k, DType::q6_k}) {
+    const PackedMatrix w = weights(type, 40, 512);
+    const std::vector<float> x = random_values(150 * 512, 4);
+    expect_same_bits(w, 150, x, 3);
+  }
+}
+
+TEST(AmxTwin, LargestIntegers) {
+  base::ThreadPool pool(1);
+  for (const CodecSpec& spec : kCodecs) {
+    for (const unsigned fill : {0x00U, 0xffU, 0x80U, 0x7fU}) {
+      std::vector<std::byte> raw = random_weights(spec.dtype, 16, 256, 5);
+      const testing::HalfOffsets at = testing::half_offsets(spec.dtype);
+      for (std::size_t i = 0; i < raw.size(); ++i) {
+        const int in_block = static_cast<int>(i % info(spec.dtype).block_bytes);
+        const bool half = in_block / 2 == at.d / 2 || (at.m >= 0 && in_block / 2 == at.m / 2);
+        if (!half) raw[i] = static_cast<std::byte>(fill);
+      }
+      const PackedMatrix w = PackedMatrix::pack({"w", spec.dtype, 16, 256, raw, {}}, pool);
+      expect_same_bits(w, 16, std::vector<float>(16 * 256, 1.0F), 1);
+      expect_same_bits(w, 16, std::vector<float>(16 * 256, -1.0F), 1);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace minke::kernels
