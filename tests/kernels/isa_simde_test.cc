@@ -84,16 +84,16 @@ std::vector<std::uint8_t> float_bytes(const F& vector) {
 std::vector<std::uint8_t> float_bytes(float value) { return bytes_of(std::isnan(value) ? std::nanf("") : value); }
 
 // Runs one expression over both wrappers: `S` is the wrapper inside it.
-#define EXPECT_SAME(bytes, ...)                                         \
-  do {                                                                  \
+#define EXPECT_SAME(bytes, ...)                                          \
+  do {                                                                   \
     const auto of_tested = [&] {                                         \
-      using S = A;                                                      \
-      return bytes(__VA_ARGS__);                                        \
-    }();                                                                \
-    const auto of_scalar = [&] {                                        \
-      using S = B;                                                      \
-      return bytes(__VA_ARGS__);                                        \
-    }();                                                                \
+      using S = A;                                                       \
+      return bytes(__VA_ARGS__);                                         \
+    }();                                                                 \
+    const auto of_scalar = [&] {                                         \
+      using S = B;                                                       \
+      return bytes(__VA_ARGS__);                                         \
+    }();                                                                 \
     EXPECT_EQ(of_tested, of_scalar) << #__VA_ARGS__ << " seed " << seed; \
   } while (false)
 

@@ -294,12 +294,11 @@ TEST(Embed, IsTheUnpackedRow) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Isas, Linear, ::testing::ValuesIn(available_isas()),
-                         [](const auto& isa) {
-                           std::string name(to_string(isa.param));
-                           std::ranges::replace(name, '-', '_');  // names of tests are identifiers
-                           return name;
-                         });
+INSTANTIATE_TEST_SUITE_P(Isas, Linear, ::testing::ValuesIn(available_isas()), [](const auto& isa) {
+  std::string name(to_string(isa.param));
+  std::ranges::replace(name, '-', '_');  // names of tests are identifiers
+  return name;
+});
 
 }  // namespace
 }  // namespace minke::kernels

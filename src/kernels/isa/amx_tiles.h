@@ -1,7 +1,8 @@
 // The tiles of Intel AMX. Own assembly: GCC 12's _tile_loadconfig tells the compiler of 8 of the 64 bytes that it
 // reads, and its loads and stores of nothing, so that what they read may not have been written yet.
 //
-// tests/kernels/amx_test.cc has the same in plain C++, which says what each of these does. Included by isa_amx.cc alone.
+// tests/kernels/amx_test.cc has the same in plain C++, which says what each of these does. Included by isa_amx.cc
+// alone.
 #pragma once
 
 #include <cstddef>

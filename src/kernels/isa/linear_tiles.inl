@@ -6,11 +6,13 @@
 // exact integers; they leave the tile to be scaled as on every other instruction set, in the same order, so the bits
 // are the same and the choice by rows is free.
 //
-// What that costs, by Intel's tables for Sapphire Rapids (not measured: no such machine was at hand): for 16 rows,
-// 16 outputs and 32 inputs the product takes 16 cycles, which with 64 inputs would be as many, the store 16, and the
-// scaling 3 or 4 vector instructions a row, 24 to 32 cycles on two ports, beside the others. That bound, 256 to 340
-// products a cycle, is 3 to 4 times what vpdpbusd reaches with the same scaling, and a quarter to a third of what the
-// tiles could do alone. A scale per 16 inputs halves it.
+// What that costs, by Intel's tables for Sapphire Rapids (not measured: no such machine was at hand). For 16 rows, 16
+// outputs and 32 inputs: the product 16 cycles (with 64 inputs they would be as many), the store 16; beside them the
+// scaling, 3 or 4 vector instructions and 2 or 3 loads a row, on two ports each: about 30 cycles with the tiles' own
+// loads. 8192 products in 30 cycles are 270 a cycle, three times what vpdpbusd reaches with the same scaling (64 + 30
+// cycles), a quarter of what tiles reach without it. A scale per 16 inputs halves that. Instructions on BF16 tiles
+// would need no scaling (512 a cycle), but their roundings and their flushing of subnormals are those of no other
+// instruction set, so bits would differ.
 
 namespace {
 

@@ -113,10 +113,9 @@ struct NeonDot {
 
   template <int kSteps, int kMost, bool kFlip>
   static NeonInts steps(NeonInts sum, const NeonBytes* w, const std::int8_t* x) {
-    return {add<kSteps, kMost, kFlip, &NeonBytes::a>(sum.a, w, x),
-            add<kSteps, kMost, kFlip, &NeonBytes::b>(sum.b, w, x),
-            add<kSteps, kMost, kFlip, &NeonBytes::c>(sum.c, w, x),
-            add<kSteps, kMost, kFlip, &NeonBytes::d>(sum.d, w, x)};
+    return {
+        add<kSteps, kMost, kFlip, &NeonBytes::a>(sum.a, w, x), add<kSteps, kMost, kFlip, &NeonBytes::b>(sum.b, w, x),
+        add<kSteps, kMost, kFlip, &NeonBytes::c>(sum.c, w, x), add<kSteps, kMost, kFlip, &NeonBytes::d>(sum.d, w, x)};
   }
 
   /// Four outputs. Their products lie side by side, four an output, so one addition of neighbours leaves two sums

@@ -82,9 +82,7 @@ struct Simd {
   static F fma(F x, F y, F z) {
     return {vfmaq_f32(z.a, x.a, y.a), vfmaq_f32(z.b, x.b, y.b), vfmaq_f32(z.c, x.c, y.c), vfmaq_f32(z.d, x.d, y.d)};
   }
-  static F max(F x, F y) {
-    return {greater(x.a, y.a), greater(x.b, y.b), greater(x.c, y.c), greater(x.d, y.d)};
-  }
+  static F max(F x, F y) { return {greater(x.a, y.a), greater(x.b, y.b), greater(x.c, y.c), greater(x.d, y.d)}; }
   static F min(F x, F y) {
     const auto less = [](float32x4_t p, float32x4_t q) { return vbslq_f32(vcltq_f32(p, q), p, q); };
     return {less(x.a, y.a), less(x.b, y.b), less(x.c, y.c), less(x.d, y.d)};
@@ -124,12 +122,8 @@ struct Simd {
   static I max_int(I x, I y) {
     return {vmaxq_s32(x.a, y.a), vmaxq_s32(x.b, y.b), vmaxq_s32(x.c, y.c), vmaxq_s32(x.d, y.d)};
   }
-  static std::int32_t reduce_max_int(I x) {
-    return vmaxvq_s32(vmaxq_s32(vmaxq_s32(x.a, x.b), vmaxq_s32(x.c, x.d)));
-  }
-  static std::int32_t reduce_add_int(I x) {
-    return vaddvq_s32(vaddq_s32(vaddq_s32(x.a, x.b), vaddq_s32(x.c, x.d)));
-  }
+  static std::int32_t reduce_max_int(I x) { return vmaxvq_s32(vmaxq_s32(vmaxq_s32(x.a, x.b), vmaxq_s32(x.c, x.d))); }
+  static std::int32_t reduce_add_int(I x) { return vaddvq_s32(vaddq_s32(vaddq_s32(x.a, x.b), vaddq_s32(x.c, x.d))); }
   template <int kBits>
   static I shift_left(I x) {
     return {vshlq_n_s32(x.a, kBits), vshlq_n_s32(x.b, kBits), vshlq_n_s32(x.c, kBits), vshlq_n_s32(x.d, kBits)};
@@ -147,9 +141,7 @@ struct Simd {
     return {vreinterpretq_s32_f32(x.a), vreinterpretq_s32_f32(x.b), vreinterpretq_s32_f32(x.c),
             vreinterpretq_s32_f32(x.d)};
   }
-  static F to_float(I x) {
-    return {vcvtq_f32_s32(x.a), vcvtq_f32_s32(x.b), vcvtq_f32_s32(x.c), vcvtq_f32_s32(x.d)};
-  }
+  static F to_float(I x) { return {vcvtq_f32_s32(x.a), vcvtq_f32_s32(x.b), vcvtq_f32_s32(x.c), vcvtq_f32_s32(x.d)}; }
   static I round_to_int(F x) {
     return {vcvtnq_s32_f32(x.a), vcvtnq_s32_f32(x.b), vcvtnq_s32_f32(x.c), vcvtnq_s32_f32(x.d)};
   }
