@@ -53,9 +53,10 @@ struct KernelTable {
   /// fp32 activations, any dtype. Per output: in each block of 256 inputs acc = fma(x[k], w[k], acc) with k
   /// ascending from acc = 0; the blocks' sums added in ascending order; then the bias.
   void (*linear_float)(const LinearTask& task) noexcept;
-  /// int8 activations, quantised dtypes. Per output and group of 32 (or 16) inputs, ascending:
-  /// acc = fma(float(integer dot), x scale * w scale, acc), then acc = fma(x sum, w offset, acc) where the
-  /// codec has one; then the bias.
+  /// int8 activations, quantised dtypes. Per output and group of 32 inputs, ascending: t = float(integer dot) *
+  /// w scale; where the codec has two scales in a group, that of the first 16 inputs, then t = fma(float(integer
+  /// dot of the others), their w scale, t). acc = fma(t, x scale, acc). Where the codec has offsets, then
+  /// acc = fma(x sum, w offset, acc) per scale. Then the bias.
   void (*linear_bytes)(const LinearTask& task) noexcept;
   /// One row of `cols` values, padded with zeros to whole groups; group g is written at out[g * stride].
   void (*quantize_row)(const float* x, std::size_t cols, ActivationGroup* out, std::size_t stride) noexcept;

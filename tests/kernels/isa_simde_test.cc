@@ -10,6 +10,7 @@
 #include <cstring>
 #include <limits>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/random.h"
@@ -143,6 +144,7 @@ TEST(Avx512OverSimde, HalvesAndBf16) {
     EXPECT_EQ(narrowed(A(), random_floats(seed)), narrowed(B(), random_floats(seed)));
     for (std::size_t i = 1; i < 64; i += 2) x.bytes[i] &= 0xbf;  // finite halves
     EXPECT_SAME(float_bytes, S::load_f16(x.halves()));
+    EXPECT_SAME(float_bytes, S::load_f8(x.bytes));
     EXPECT_EQ(pairs(A(), true), pairs(B(), true));
   }
 }

@@ -3,6 +3,7 @@
 
 #include <bit>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <memory>
 #include <string>
@@ -84,21 +85,27 @@ std::vector<float> fast_reference(const Weights& w, const float* x, const float*
   const std::size_t group = static_cast<std::size_t>(spec.group), block_cols = type.block_elements;
   for (std::size_t n = 0; n < w.rows; ++n) {
     float sum = 0;
-    for (std::size_t first = 0; first < w.cols; first += group) {
+    for (std::size_t first = 0; first < w.cols; first += 32) {
       CodecBlock block{};
       const std::size_t index = (n * w.cols + first) / block_cols;
       read_block(spec, reinterpret_cast<const std::uint8_t*>(w.raw.data()) + index * type.block_bytes, block);
-      float scale, offset;
-      sub_group_scales(spec, block, first % block_cols / group, scale, offset);
-      int dot = 0, x_sum = 0;
-      for (std::size_t k = first; k < first + group; ++k) {
-        const int integer = block.q[k % block_cols];
-        dot += q[k] * ((spec.codebook ? kIq4Codebook[integer] : integer) - spec.zero);
-        x_sum += q[k];
+      float scaled = 0, offset[2] = {}, x_sums[2] = {};
+      for (std::size_t part = 0; part < 32 / group; ++part) {
+        const std::size_t start = first + part * group;
+        float scale;
+        sub_group_scales(spec, block, start % block_cols / group, scale, offset[part]);
+        int dot = 0, x_sum = 0;
+        for (std::size_t k = start; k < start + group; ++k) {
+          const int integer = block.q[k % block_cols];
+          dot += q[k] * ((spec.codebook ? kIq4Codebook[integer] : integer) - spec.zero);
+          x_sum += q[k];
+        }
+        scaled = part == 0 ? static_cast<float>(dot) * scale : std::fma(static_cast<float>(dot), scale, scaled);
+        x_sums[part] = x_scale[first / 32] * static_cast<float>(x_sum);
       }
-      const float sx = x_scale[first / 32];
-      sum = std::fma(static_cast<float>(dot), sx * scale, sum);
-      if (has_offset) sum = std::fma(sx * static_cast<float>(x_sum), offset, sum);
+      sum = std::fma(scaled, x_scale[first / 32], sum);
+      for (std::size_t part = 0; has_offset && part < 32 / group; ++part)
+        sum = std::fma(x_sums[part], offset[part], sum);
     }
     y[n] = bias == nullptr ? sum : sum + bias[n];
   }
@@ -262,6 +269,31 @@ TEST_P(Linear, NonFiniteActivationsReachTheOutputs) {
           ASSERT_EQ(std::isfinite(y[i]), !in_row) << formats::info(type).name << " " << to_string(numerics) << " " << i;
         }
       }
+    }
+  }
+}
+
+TEST_P(Linear, EveryFp8Value) {
+  base::ThreadPool pool(1);
+  constexpr std::size_t kCols = 256;  // column k holds byte k; two blocks of 128 with their own scale
+  std::vector<std::byte> raw(17 * kCols), scales(8);
+  for (std::size_t i = 0; i < raw.size(); ++i) raw[i] = static_cast<std::byte>((i % 128) == 127 ? 0 : i % kCols);
+  const float block_scales[2] = {0.37F, 0x1.8p-20F};
+  std::memcpy(scales.data(), block_scales, 8);
+  const PackedMatrix w = PackedMatrix::pack({"w", DType::f8_e4m3, 17, kCols, raw, {}, scales}, pool);
+  std::vector<float> x(kCols * kCols, 0.0F), y(kCols * 17);
+  for (std::size_t k = 0; k < kCols; ++k) x[k * kCols + k] = 1;
+  for (const std::size_t rows : {std::size_t{1}, kCols}) {
+    const Ops ops(table(), pool, Numerics::fast);
+    Activations activations(rows, kCols);
+    for (std::size_t first = 0; first < kCols; first += rows) {
+      ops.prepare(x.data() + first * kCols, rows, kCols, kCols, activations);
+      ops.linear(activations, w, nullptr, y.data() + first * 17, 17);
+    }
+    for (std::size_t i = 0; i < y.size(); ++i) {
+      const std::size_t k = i / 17;
+      const float expected = f8_to_float(static_cast<std::uint8_t>(raw[k])) * block_scales[k / 128];
+      ASSERT_EQ(y[i], expected) << "byte " << k << " rows " << rows;
     }
   }
 }

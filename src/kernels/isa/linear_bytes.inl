@@ -29,29 +29,46 @@ template <typename S, int kRows>
   }
 }
 
-/// kRows rows' step of the sum over sub-groups.
-template <typename S, int kRows>
-[[gnu::always_inline]] inline void add_part(const Simd::B* w, const ActivationGroup* x, int part, Simd::F scale,
-                                            Simd::F offset, Simd::F* sum) {
-  constexpr int kAtOnce = kRows < Simd::kDotRows ? kRows : Simd::kDotRows;
+/// kRows rows' step of the sum over groups of 32. The scales of activations meet the sum over both halves, so that
+/// codecs with a scale per 16 inputs pay one multiplication more, not two: conversions and integer additions are
+/// free beside the products (other ports), multiplications are not.
+template <typename S, int kRows, typename ScaleOf, typename OffsetOf>
+[[gnu::always_inline]] inline void add_group(const Simd::B* w, const ActivationGroup* x, const ScaleOf& scale_of,
+                                             const OffsetOf& offset_of, Simd::F* sum) {
+  constexpr int kMost = S::kWide ? Simd::kWideRows : Simd::kNarrowRows, kAtOnce = kRows < kMost ? kRows : kMost;
+  Simd::F scale[S::kParts], offset[S::kParts];
+#pragma GCC unroll 2
+  for (int p = 0; p < S::kParts; ++p) scale[p] = scale_of(p), offset[p] = offset_of(p);
 #pragma GCC unroll 16
   for (int first = 0; first < kRows; first += kAtOnce) {
-    Simd::I integer[kAtOnce];
-    dot<S, kAtOnce>(w, x + first, part, integer);
+    Simd::F scaled[kAtOnce];
+#pragma GCC unroll 2
+    for (int p = 0; p < S::kParts; ++p) {
+      Simd::I integer[kAtOnce];
+      dot<S, kAtOnce>(w, x + first, p, integer);
+#pragma GCC unroll 8
+      for (int r = 0; r < kAtOnce; ++r) {
+        const Simd::F value = Simd::to_float(integer[r]);
+        scaled[r] = p == 0 ? Simd::mul(value, scale[p]) : Simd::fma(value, scale[p], scaled[r]);
+      }
+    }
 #pragma GCC unroll 8
     for (int r = 0; r < kAtOnce; ++r) {
       const ActivationGroup& group = x[first + r];
       Simd::F& to = sum[first + r];
-      to = Simd::fma(Simd::to_float(integer[r]), Simd::mul(Simd::set1(group.scale), scale), to);
-      if constexpr (S::kOffset)
-        to = Simd::fma(Simd::set1(S::kParts == 1 ? group.sum : group.half_sum[part]), offset, to);
+      to = Simd::fma(scaled[r], Simd::set1(group.scale), to);
+      if constexpr (S::kOffset) {
+#pragma GCC unroll 2
+        for (int p = 0; p < S::kParts; ++p)
+          to = Simd::fma(Simd::set1(S::kParts == 1 ? group.sum : group.half_sum[p]), offset[p], to);
+      }
     }
   }
 }
 
 /// Up to this many rows a tile is decoded anew for each run of them: a run costs little more than its share of
 /// reading, and nothing is written but outputs.
-constexpr std::size_t kFewRows = 15;
+constexpr std::size_t kFewRows = 16;
 static_assert(kFewRows <= minke::kernels::kActivationRows);
 
 /// A few rows, the tile decoded in registers; group g of row r lies at x[g * stride + r].
@@ -76,11 +93,9 @@ struct MultiplyFew {
       for (std::size_t g = 0; g < part.groups; ++g, planes += C::kGroupBytes, rows += stride) {
         Simd::B w[8];
         decode_group<C>(planes, w);
-#pragma GCC unroll 2
-        for (int p = 0; p < C::kParts; ++p) {
-          const std::size_t i = g * C::kParts + static_cast<std::size_t>(p);
-          add_part<S, kRows>(w, rows, p, scales.scale(i), scales.offset(i), sum);
-        }
+        add_group<S, kRows>(
+            w, rows, [&](int p) { return scales.scale(g * C::kParts + static_cast<std::size_t>(p)); },
+            [&](int p) { return scales.offset(g * C::kParts + static_cast<std::size_t>(p)); }, sum);
       }
     }
 #pragma GCC unroll 8
@@ -120,12 +135,9 @@ struct MultiplyBytes {
     for (int r = 0; r < kRows; ++r) sum[r] = Simd::load(sums[row + static_cast<std::size_t>(r)]);
     const ActivationGroup* rows = x + row;
     for (std::size_t g = 0; g < groups; ++g, rows += stride) {
-#pragma GCC unroll 2
-      for (int part = 0; part < S::kParts; ++part) {
-        const Simd::F scale = w.scale[g * S::kParts + static_cast<std::size_t>(part)];
-        const Simd::F offset = w.offset[g * S::kParts + static_cast<std::size_t>(part)];
-        add_part<S, kRows>(w.w[g], rows, part, scale, offset, sum);
-      }
+      add_group<S, kRows>(
+          w.w[g], rows, [&](int p) { return w.scale[g * S::kParts + static_cast<std::size_t>(p)]; },
+          [&](int p) { return w.offset[g * S::kParts + static_cast<std::size_t>(p)]; }, sum);
     }
 #pragma GCC unroll 16
     for (int r = 0; r < kRows; ++r) Simd::store(sums[row + static_cast<std::size_t>(r)], sum[r]);

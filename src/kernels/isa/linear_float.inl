@@ -49,23 +49,13 @@ void decode_pairs(const LinearTask& task, std::size_t tile, std::size_t first, s
   }
 }
 
-struct F8Values {
-  float v[256];
-};
-constexpr F8Values make_f8_values() {
-  F8Values values{};
-  for (int i = 0; i < 256; ++i) values.v[i] = minke::kernels::f8_to_float(static_cast<std::uint8_t>(i));
-  return values;
-}
-constexpr F8Values kF8Values = make_f8_values();
-
 void decode_f8(const LinearTask& task, std::size_t tile, std::size_t first, std::size_t count, float (*out)[16]) {
   const std::uint8_t* weights = task.tiles + tile * task.tile_bytes;
   const auto* scales = reinterpret_cast<const float*>(weights + 16 * task.cols);
+  weights += 16 * first;
   for (std::size_t k = 0; k < count; ++k) {
-    const std::uint8_t* step = weights + 16 * (first + k);
-    const float* scale = scales + 16 * ((first + k) / minke::kernels::kF8Block);
-    for (std::size_t n = 0; n < 16; ++n) out[k][n] = kF8Values.v[step[n]] * scale[n];
+    const Simd::F scale = Simd::load(scales + 16 * ((first + k) / minke::kernels::kF8Block));
+    Simd::store(out[k], Simd::mul(Simd::load_f8(weights + 16 * k), scale));
   }
 }
 

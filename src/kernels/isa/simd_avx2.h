@@ -24,7 +24,8 @@ struct Simd {
   static constexpr int kFloatRows = 4;
   static constexpr int kByteRows = 4;
   static constexpr int kFewRows = 4;
-  static constexpr int kDotRows = 4;
+  static constexpr int kNarrowRows = 1;
+  static constexpr int kWideRows = 4;
   static constexpr int kRegisters = 8;
   static constexpr bool kWideIsSigned = true;
 
@@ -60,6 +61,11 @@ struct Simd {
     };
     const __m256i packed = _mm256_permute4x64_epi64(_mm256_packus_epi32(round(a.lo), round(a.hi)), 0xd8);
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), packed);
+  }
+  static F load_f8(const std::uint8_t* p) {
+    const __m256i halves = f8_halves(_mm256_cvtepu8_epi16(load128(p)));
+    return mul({_mm256_cvtph_ps(_mm256_castsi256_si128(halves)), _mm256_cvtph_ps(_mm256_extracti128_si256(halves, 1))},
+               set1(256.0F));
   }
   static F load_f16(const std::uint16_t* p) { return {_mm256_cvtph_ps(load128(p)), _mm256_cvtph_ps(load128(p + 8))}; }
 
@@ -223,6 +229,11 @@ struct Simd {
   }
 
  private:
+  /// E4M3 in the low bytes to fp16 of 1/256 the value: the exponent's bias is 8 more, subnormals stay subnormal.
+  static __m256i f8_halves(__m256i bytes) {
+    const __m256i sign = _mm256_and_si256(_mm256_slli_epi16(bytes, 8), _mm256_set1_epi16(-32768));
+    return _mm256_or_si256(sign, _mm256_and_si256(_mm256_slli_epi16(bytes, 7), _mm256_set1_epi16(0x3f80)));
+  }
   static __m128i load128(const void* p) { return _mm_loadu_si128(static_cast<const __m128i*>(p)); }
   static __m256i load256(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
   static __m256i broadcast4(const std::int8_t* p) {

@@ -17,8 +17,9 @@ struct Simd {
 
   static constexpr int kFloatRows = 8;
   static constexpr int kByteRows = 16;
-  static constexpr int kFewRows = 8;
-  static constexpr int kDotRows = 1;
+  static constexpr int kFewRows = 16;
+  static constexpr int kNarrowRows = 2;
+  static constexpr int kWideRows = 2;
   static constexpr int kRegisters = 32;
   static constexpr bool kWideIsSigned = false;
 
@@ -40,6 +41,13 @@ struct Simd {
     const I quiet = _mm512_or_si512(high, _mm512_set1_epi32(0x40));
     const __mmask16 nan = _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q);
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtepi32_epi16(_mm512_mask_mov_epi32(even, nan, quiet)));
+  }
+  static F load_f8(const std::uint8_t* p) {
+    // To fp16 of 1/256 the value: the exponent's bias is 8 more, subnormals stay subnormal.
+    const I bytes = widen_u8(p);
+    const I sign = _mm512_and_si512(_mm512_slli_epi32(bytes, 8), _mm512_set1_epi32(0x8000));
+    const I rest = _mm512_and_si512(_mm512_slli_epi32(bytes, 7), _mm512_set1_epi32(0x3f80));
+    return _mm512_mul_ps(_mm512_cvtph_ps(_mm512_cvtepi32_epi16(_mm512_or_si512(sign, rest))), _mm512_set1_ps(256.0F));
   }
   static F load_f16(const std::uint16_t* p) { return _mm512_cvtph_ps(load256(p)); }
 
@@ -137,9 +145,9 @@ struct Simd {
   template <int kRows, int kSteps, std::size_t kStride>
   static void dot_wide(I* sum, const B* w, const std::int8_t* x) {
 #pragma GCC unroll 8
-    for (std::size_t r = 0; r < kRows; ++r) {
+    for (std::size_t s = 0; s < kSteps; ++s) {
 #pragma GCC unroll 8
-      for (std::size_t s = 0; s < kSteps; ++s) {
+      for (std::size_t r = 0; r < kRows; ++r) {
         std::int32_t four;
         std::memcpy(&four, x + kStride * r + 4 * s, 4);
         sum[r] = _mm512_dpbusd_epi32(sum[r], w[s], _mm512_set1_epi32(four));
