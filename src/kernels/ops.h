@@ -54,9 +54,9 @@ struct Product {
 struct GatedProduct {
   const Activations* x = nullptr;
   RowBlock block;
-  const PackedMatrix *gate = nullptr, *up = nullptr;               ///< of one shape
-  const float *gate_bias = nullptr, *up_bias = nullptr;            ///< [outputs] or null
-  float *gate_y = nullptr, *up_y = nullptr;                        ///< [block.rows][ldy]; gate_y gets the result
+  const PackedMatrix *gate = nullptr, *up = nullptr;     ///< of one shape
+  const float *gate_bias = nullptr, *up_bias = nullptr;  ///< [outputs] or null
+  float *gate_y = nullptr, *up_y = nullptr;              ///< [block.rows][ldy]; gate_y gets the result
   std::size_t ldy = 0;
   Activations* out = nullptr;  ///< begun for rows at gate_y (Ops::begin), the outputs as its columns
   std::size_t out_first = 0;   ///< the block's place among the rows of `out`
@@ -119,8 +119,8 @@ class Ops {
 
   /// What lies between two blocks, in one pass over each row: x += delta (unless null), y = rms_norm(x), and y
   /// prepared in `out`. x, delta, y: [rows][cols].
-  void add_norm_prepare(float* x, const float* delta, std::size_t rows, std::size_t cols, const float* weight, float eps,
-                        float* y, Activations& out) const;
+  void add_norm_prepare(float* x, const float* delta, std::size_t rows, std::size_t cols, const float* weight,
+                        float eps, float* y, Activations& out) const;
 
   /// rms_norm of each head's `head_dim` values inside rows of `heads * head_dim` (Qwen3's q and k norms), in place.
   void rms_norm_heads(float* x, std::size_t rows, std::size_t ldx, std::size_t heads, std::size_t head_dim,

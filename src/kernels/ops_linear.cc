@@ -88,8 +88,12 @@ bool Ops::reads_floats(const PackedMatrix& w) const noexcept {
 
 Product Ops::product(const Activations& x, const PackedMatrix& w, const float* bias, float* y, std::size_t ldy) {
   assert(x.impl_->cols == w.cols() && ldy >= w.rows());
-  return {.x = &x, .block = {.x = x.impl_->block.x, .first = 0, .rows = x.impl_->block.rows}, .weight = &w,
-          .bias = bias, .y = y, .ldy = ldy};
+  return {.x = &x,
+          .block = {.x = x.impl_->block.x, .first = 0, .rows = x.impl_->block.rows},
+          .weight = &w,
+          .bias = bias,
+          .y = y,
+          .ldy = ldy};
 }
 
 void Ops::linear(const Activations& x, const PackedMatrix& w, const float* bias, float* y, std::size_t ldy) const {

@@ -33,7 +33,7 @@ struct Cut {
 
 /// What every product of a stage is cut by.
 struct CutAim {
-  std::size_t work = 0;           ///< multiply-adds of a task
+  std::size_t work = 0;              ///< multiply-adds of a task
   std::size_t least_row_blocks = 1;  ///< of a task: fewer decode the same weights more often
 };
 
@@ -105,26 +105,25 @@ void Ops::begin(const float* x, std::size_t rows, std::size_t cols, std::size_t 
 }
 
 void Ops::gated(std::span<GatedProduct> products) const {
-  run_products(products, 2,
-               [&](const GatedProduct& p, std::size_t tile, std::size_t tiles, std::size_t row, std::size_t rows) {
-                 assert(p.gate->rows() == p.up->rows() && p.gate->rows() == p.out->impl_->cols);
-                 rows = std::min(rows, p.block.rows - row);
-                 Product half{.x = p.x, .block = p.block, .weight = p.gate, .bias = p.gate_bias, .y = p.gate_y,
-                              .ldy = p.ldy};
-                 linear_task(half, tile, tiles, row, rows);
-                 half.weight = p.up;
-                 half.bias = p.up_bias;
-                 half.y = p.up_y;
-                 linear_task(half, tile, tiles, row, rows);
-                 const std::size_t begin = tile * kTileOutputs;
-                 const std::size_t end = std::min(p.gate->rows(), begin + tiles * kTileOutputs);
-                 for (std::size_t r = row; r < row + rows; ++r) {
-                   float* gate = p.gate_y + r * p.ldy + begin;
-                   table_->rows.swiglu(gate, p.up_y + r * p.ldy + begin, end - begin, gate);
-                 }
-                 const RowBlock block{.x = p.gate_y, .first = p.out_first, .rows = p.block.rows};
-                 if (p.out->impl_->quantised) quantise(block, p.ldy, row, rows, begin, end, *p.out);
-               });
+  run_products(
+      products, 2, [&](const GatedProduct& p, std::size_t tile, std::size_t tiles, std::size_t row, std::size_t rows) {
+        assert(p.gate->rows() == p.up->rows() && p.gate->rows() == p.out->impl_->cols);
+        rows = std::min(rows, p.block.rows - row);
+        Product half{.x = p.x, .block = p.block, .weight = p.gate, .bias = p.gate_bias, .y = p.gate_y, .ldy = p.ldy};
+        linear_task(half, tile, tiles, row, rows);
+        half.weight = p.up;
+        half.bias = p.up_bias;
+        half.y = p.up_y;
+        linear_task(half, tile, tiles, row, rows);
+        const std::size_t begin = tile * kTileOutputs;
+        const std::size_t end = std::min(p.gate->rows(), begin + tiles * kTileOutputs);
+        for (std::size_t r = row; r < row + rows; ++r) {
+          float* gate = p.gate_y + r * p.ldy + begin;
+          table_->rows.swiglu(gate, p.up_y + r * p.ldy + begin, end - begin, gate);
+        }
+        const RowBlock block{.x = p.gate_y, .first = p.out_first, .rows = p.block.rows};
+        if (p.out->impl_->quantised) quantise(block, p.ldy, row, rows, begin, end, *p.out);
+      });
 }
 
 void Ops::gather(const Activations& from, std::span<const RowBlock> blocks, const std::uint32_t* sources, bool floats,

@@ -72,7 +72,8 @@ void multiply_heads(const StepContext& step, const std::vector<kernels::PackedMa
   ws.products.clear();
   for (std::size_t h = 0; h < weights.size(); ++h) {
     ws.blocks.push_back({.x = x + h * x_head, .first = h * rows, .rows = rows});
-    ws.products.push_back({.x = &ws.head_activations, .block = ws.blocks.back(), .weight = &weights[h], .y = y + h * y_head, .ldy = ldy});
+    ws.products.push_back(
+        {.x = &ws.head_activations, .block = ws.blocks.back(), .weight = &weights[h], .y = y + h * y_head, .ldy = ldy});
   }
   step.ops.prepare(ws.blocks, weights[0].cols(), ldx, ws.head_activations);
   step.ops.linear(ws.products);

@@ -104,12 +104,11 @@ void multiply_down(const StepContext& step, const MoeWeights& weights, const Moe
     const std::size_t first = ws.plan.first[e];
     const std::size_t rows = ws.plan.first[e + 1] - first;
     if (rows == 0) continue;
-    ws.products.push_back(
-        {.x = &ws.slot_joined,
-         .block = {.x = ws.plan.gate.data() + first * shape.inner, .first = first, .rows = rows},
-         .weight = &weights.down[e],
-         .y = ws.plan.out.data() + first * shape.hidden,
-         .ldy = shape.hidden});
+    ws.products.push_back({.x = &ws.slot_joined,
+                           .block = {.x = ws.plan.gate.data() + first * shape.inner, .first = first, .rows = rows},
+                           .weight = &weights.down[e],
+                           .y = ws.plan.out.data() + first * shape.hidden,
+                           .ldy = shape.hidden});
   }
   step.ops.linear(ws.products);
 }

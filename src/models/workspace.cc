@@ -58,9 +58,7 @@ std::uint64_t WorkspaceSizes::bytes(std::size_t rows) const {
 }
 
 Workspace::Workspace(const DecoderConfig& config, std::size_t rows_wanted)
-    : max_rows(rows_wanted),
-      tokens(rows_wanted),
-      rows(rows_wanted) {
+    : max_rows(rows_wanted), tokens(rows_wanted), rows(rows_wanted) {
   const WorkspaceSizes sizes(config);
   activations = {max_rows, sizes.widest};
   head_activations = {max_rows * sizes.head_rows, sizes.head_inputs};

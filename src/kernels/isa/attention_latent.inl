@@ -67,7 +67,7 @@ void attention_latent(const AttentionTask& task) noexcept {
   for (std::size_t p = 0; p < pairs; ++p) finish_pair(task, p, scratch);
 }
 
-constexpr minke::kernels::RowKernels kRowKernels{rms_norm, rope, swiglu,    add_to,          add_scaled_to,
-                                                   exp_all,  attention, attention_latent};
+constexpr minke::kernels::RowKernels kRowKernels{rms_norm,      rope,    swiglu,    add_to,
+                                                 add_scaled_to, exp_all, attention, attention_latent};
 
 }  // namespace

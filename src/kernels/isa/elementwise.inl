@@ -80,8 +80,7 @@ void add_to(float* x, const float* y, std::size_t n) noexcept {
 void add_scaled_to(float* x, float factor, const float* y, std::size_t n) noexcept {
   const Simd::F f = Simd::set1(factor);
   for_vectors(
-      n,
-      [&](std::size_t i) { Simd::store(x + i, Simd::add(Simd::load(x + i), Simd::mul(f, Simd::load(y + i)))); },
+      n, [&](std::size_t i) { Simd::store(x + i, Simd::add(Simd::load(x + i), Simd::mul(f, Simd::load(y + i)))); },
       [&](std::size_t i, std::size_t left) {
         const Simd::F scaled = Simd::mul(f, Simd::load_partial(y + i, left));
         Simd::store_partial(x + i, Simd::add(Simd::load_partial(x + i, left), scaled), left);
