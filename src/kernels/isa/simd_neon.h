@@ -22,7 +22,8 @@ struct Simd {
   static constexpr int kFloatRows = 4;
   static constexpr int kByteRows = 4;
   static constexpr int kFewRows = 4;
-  static constexpr int kDotRows = NeonDot::kRows;
+  static constexpr int kNarrowRows = NeonDot::kRows;
+  static constexpr int kWideRows = NeonDot::kRows;
   static constexpr int kRegisters = 8;
   static constexpr bool kWideIsSigned = NeonDot::kWideIsSigned;
 
@@ -66,6 +67,14 @@ struct Simd {
     vst1q_u16(p + 8, vcombine_u16(round(x.c), round(x.d)));
   }
   static F load_f16(const std::uint16_t* p) { return widen_f16(vld1q_u16(p), vld1q_u16(p + 8)); }
+  static F load_f8(const std::uint8_t* p) {
+    const uint8x16_t x = vld1q_u8(p);
+    const auto half = [](uint16x8_t v) {  // sign, exponent and fraction where a half has them
+      return vorrq_u16(vshlq_n_u16(vandq_u16(v, vdupq_n_u16(0x80)), 8),
+                       vshlq_n_u16(vandq_u16(v, vdupq_n_u16(0x7f)), 7));
+    };
+    return mul(widen_f16(half(vmovl_u8(vget_low_u8(x))), half(vmovl_high_u8(x))), set1(256.0F));
+  }
 
   static F add(F x, F y) {
     return {vaddq_f32(x.a, y.a), vaddq_f32(x.b, y.b), vaddq_f32(x.c, y.c), vaddq_f32(x.d, y.d)};
