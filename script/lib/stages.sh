@@ -166,7 +166,7 @@ stage_fuzz() {
     corpus=$ROOT/tests/fuzz/corpus/$name
     mkdir -p "$found"
     [[ -d $corpus ]] || corpus=
-    queue "$name" "$program" -max_total_time="$FUZZ_SECONDS" -timeout=20 -rss_limit_mb=2048 -print_final_stats=1 \
+    queue "$name" "$program" -max_total_time="$FUZZ_SECONDS" -error_exitcode=76 -timeout=20 -rss_limit_mb=2048 -print_final_stats=1 \
       -artifact_prefix="$LOGS/$name-" "$found" ${corpus:+"$corpus"}
   done
   finish

@@ -9,6 +9,7 @@
 #include "base/thread_pool.h"
 #include "engine/kv_sequence.h"
 #include "engine/memory_plan.h"
+#include "engine/sampling.h"
 #include "kernels/ops.h"
 #include "models/decoder.h"
 #include "models/loader.h"
@@ -222,8 +223,11 @@ void Engine::logits(std::span<const TokenId> ids, std::size_t chunk,
   for (std::size_t first = 0; first < ids.size(); first += rows) {
     const std::size_t count = std::min(rows, ids.size() - first);
     impl_->step(ids.subspan(first, count), first, /*all_logits=*/true, out.data());
-    for (std::size_t i = 0; i < count; ++i)
-      if (!row(first + i, std::span(out).subspan(i * vocab_size(), vocab_size()))) return;
+    for (std::size_t i = 0; i < count; ++i) {
+      const std::span<const float> logits = std::span(out).subspan(i * vocab_size(), vocab_size());
+      check_finite(logits, first + i);
+      if (!row(first + i, logits)) return;
+    }
   }
 }
 

@@ -35,12 +35,16 @@ Sampler::Sampler(const SamplingParams& params, std::size_t vocab_size)
   params_.validate();
 }
 
-std::int32_t Sampler::sample(std::span<float> logits, std::span<const std::int32_t> history, std::uint64_t position) {
+void check_finite(std::span<const float> logits, std::uint64_t position) {
   for (std::size_t i = 0; i < logits.size(); ++i)
     if (!std::isfinite(logits[i]))
       throw Error(ErrorCode::numeric,
                   cat("the model gave a logit that is not finite (token ", i, ", position ", position, ")"),
                   "The weights are damaged, or the model cannot be run in this precision; try --numerics exact.");
+}
+
+std::int32_t Sampler::sample(std::span<float> logits, std::span<const std::int32_t> history, std::uint64_t position) {
+  check_finite(logits, position);
   if (params_.repeat_penalty != 1.0) {
     const auto penalty = static_cast<float>(params_.repeat_penalty);
     for (const std::int32_t id : history) {

@@ -23,6 +23,9 @@ struct SamplingParams {
   void validate() const;
 };
 
+/// Throws Error(numeric) that names the token and the position when a logit of a row is NaN or infinite.
+void check_finite(std::span<const float> logits, std::uint64_t position);
+
 /// Draws tokens for one reply. A draw depends on the logits, the params, the history and the position
 /// alone: not on earlier draws, timing or other requests.
 class Sampler {

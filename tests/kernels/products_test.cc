@@ -1,6 +1,8 @@
 // Sets of products in one stage and what is fused onto them: the bits of the operations done one by one.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include <bit>
 #include <memory>
 #include <vector>
@@ -211,8 +213,9 @@ std::vector<Case> all_cases() {
   return cases;
 }
 INSTANTIATE_TEST_SUITE_P(Everywhere, Products, ::testing::ValuesIn(all_cases()), [](const auto& item) {
-  return std::string(item.param.isa == Isa::scalar ? "scalar" : to_string(item.param.isa)) +
-         (item.param.numerics == Numerics::exact ? "_exact_" : "_fast_") + std::to_string(item.param.threads);
+  std::string isa(to_string(item.param.isa));
+  std::ranges::replace(isa, '-', '_');  // names of tests are identifiers
+  return isa + (item.param.numerics == Numerics::exact ? "_exact_" : "_fast_") + std::to_string(item.param.threads);
 });
 
 }  // namespace
