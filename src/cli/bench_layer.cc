@@ -146,7 +146,9 @@ class LayerRun {
     std::size_t next = 0;
     return seconds_of([&] {
       const std::vector<float>& input = inputs_[next++ % kVariants];
-      std::copy_n(input.begin(), tokens * static_cast<std::size_t>(config_.hidden_size), workspace_.normed.begin());
+      const auto hidden = static_cast<std::size_t>(config_.hidden_size);
+      std::copy_n(input.begin(), tokens * hidden, workspace_.normed.begin());
+      ops_.prepare(workspace_.normed.data(), tokens, hidden, hidden, workspace_.activations);
       block(step);
     });
   }
