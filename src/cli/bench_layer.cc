@@ -184,8 +184,8 @@ class LayerRun {
         models::attend_gqa(step, std::get<models::GqaWeights>(weights_.attention), 0);
       }
     });
-    const double blocks = static_cast<double>((context + kernels::kKvBlock - 1) / kernels::kKvBlock);
-    cost.bytes = static_cast<double>(bytes_.attention) + blocks * static_cast<double>(layout_.bytes());
+    const std::size_t blocks = (context + kernels::kKvBlock - 1) / kernels::kKvBlock;
+    cost.bytes = static_cast<double>(bytes_.attention) + static_cast<double>(blocks * layout_.bytes());
     const auto rows = static_cast<double>(tokens);
     const double mean_context = static_cast<double>(context) - (rows - 1) / 2;
     cost.operations = rows * (attention_weights(config_) + attention_over(config_, layout_, mean_context));
@@ -319,11 +319,11 @@ bool run_layer(const LayerSettings& settings, const std::function<bool()>& stopp
 }
 
 std::vector<TableColumn> layer_columns() {
-  const auto number = [](std::string title, std::string key, double scale, int decimals) {
+  const auto number = [](std::string title, const std::string& key, double scale, int decimals) {
     return TableColumn{std::move(title), 8, true,
                        [=](const Record& r) { return fixed_text(r.number(key) * scale, decimals); }};
   };
-  const auto per_second = [](std::string title, std::string key) {
+  const auto per_second = [](std::string title, const std::string& key) {
     return TableColumn{std::move(title), 8, true,
                        [=](const Record& r) { return fixed_text(r.number(key) * 1e-9 / r.number("seconds"), 1); }};
   };
