@@ -66,15 +66,15 @@ Record record_of(const Case& c, const kernels::Ops& ops, const Limits& limits, s
   return record;
 }
 
-TableColumn number_column(std::string title, std::string key, double scale, int decimals) {
+TableColumn number_column(std::string title, const std::string& key, double scale, int decimals) {
   return {std::move(title), 8, true, [=](const Record& r) { return fixed_text(r.number(key) * scale, decimals); }};
 }
 
-TableColumn text_column(std::string title, std::string key) {
+TableColumn text_column(std::string title, const std::string& key) {
   return {std::move(title), 8, false, [=](const Record& r) { return r.text(key); }};
 }
 
-TableColumn count_column(std::string title, std::string key) {
+TableColumn count_column(std::string title, const std::string& key) {
   return {std::move(title), 4, true, [=](const Record& r) { return base::cat(r.integer(key)); }};
 }
 

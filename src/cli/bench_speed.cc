@@ -179,11 +179,11 @@ class SpeedRun {
   std::size_t done_ = 0, total_ = 0;
 };
 
-TableColumn integer_column(std::string title, std::string key) {
+TableColumn integer_column(std::string title, const std::string& key) {
   return {std::move(title), 7, true, [key](const Record& r) { return base::cat(r.integer(key)); }};
 }
 
-TableColumn text_column(std::string title, std::string key, std::size_t width) {
+TableColumn text_column(std::string title, const std::string& key, std::size_t width) {
   return {std::move(title), width, false, [key](const Record& r) { return r.text(key); }};
 }
 
