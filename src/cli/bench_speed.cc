@@ -274,7 +274,7 @@ bool run_frontiers(const Session& session, const SpeedSettings& settings, const 
 }
 
 std::vector<TableColumn> frontier_columns() {
-  const auto rate = [](std::string title, std::string key) {
+  const auto rate = [](std::string title, const std::string& key) {
     return TableColumn{std::move(title), 10, true, [key](const Record& r) { return fixed_text(r.number(key), 2); }};
   };
   return {text_column("model", "model_type", 30), integer_column("threads", "n_threads"),
