@@ -75,6 +75,51 @@ class ReadLimit {
   std::unique_ptr<std::byte, Free> data_;
 };
 
+/// G multiply-adds/s of fused fp32 multiply-adds from registers, all threads at once; best of several passes. 0 where
+/// none is known.
+inline double float_limit(kernels::Isa isa, base::ThreadPool& pool) {
+#if defined(__x86_64__)
+  constexpr long kRounds = 400000;
+  const bool wide = isa == kernels::Isa::avx512;
+  if (!wide && isa != kernels::Isa::avx2) return 0;
+  const auto task = [&](std::size_t) {
+    long left = kRounds;
+    if (wide) {
+      asm volatile(
+          "vpxord %%zmm16, %%zmm16, %%zmm16\n\tvpxord %%zmm17, %%zmm17, %%zmm17\n"
+          "1:\n"
+          ".irp n,0,1,2,3,4,5,6,7,8,9,10,11\n\tvfmadd231ps %%zmm16, %%zmm17, %%zmm\\n\n\t.endr\n"
+          "dec %0\n\tjnz 1b"
+          : "+r"(left)
+          :
+          : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11");
+    } else {
+      asm volatile(
+          "vxorps %%ymm14, %%ymm14, %%ymm14\n\tvxorps %%ymm15, %%ymm15, %%ymm15\n"
+          "1:\n"
+          ".irp n,0,1,2,3,4,5,6,7,8,9,10,11\n\tvfmadd231ps %%ymm14, %%ymm15, %%ymm\\n\n\t.endr\n"
+          "dec %0\n\tjnz 1b"
+          : "+r"(left)
+          :
+          : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm14",
+            "xmm15");
+    }
+  };
+  double best = 0;
+  for (int pass = 0; pass < 5; ++pass) {
+    const auto start = std::chrono::steady_clock::now();
+    pool.run(pool.size(), task);
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+    const double products = static_cast<double>(kRounds) * 12 * (wide ? 16 : 8) * static_cast<double>(pool.size());
+    best = std::max(best, products / 1e9 / took.count());
+  }
+  return best;
+#else
+  static_cast<void>(isa), static_cast<void>(pool);
+  return 0;
+#endif
+}
+
 /// G multiply-adds/s of the instruction that an instruction set has for 8-bit integers, from registers, all threads
 /// at once: vpdpbusd of 64 bytes; without VNNI vpmaddubsw of 32 bytes and one vpaddw (the ceiling of 4-bit weights,
 /// whose sums stay in 16 bits; 8-bit weights need about twice as many instructions). 0 where none is known.

@@ -137,7 +137,15 @@ bool Engine::Impl::prefill(std::span<const TokenId> tokens, const Callbacks& cal
 
 void Engine::Impl::decode(const Request& request, const Callbacks& callbacks, Outcome& outcome) {
   Sampler sampler(request.sampling, decoder.vocab_size());
-  std::vector<TokenId> history = request.tokens;
+  // Room for the whole reply now, so that a step need not ask for any.
+  const std::size_t most = request.max_tokens == 0 || request.max_tokens > plan.context - request.tokens.size()
+                               ? plan.context
+                               : request.tokens.size() + request.max_tokens;
+  std::vector<TokenId> history;
+  history.reserve(most + 1);
+  history = request.tokens;
+  cache.tokens.reserve(most);
+  cache.reserve(most);
   while (true) {
     const TokenId token = sampler.sample(logits, history, history.size());
     outcome.output_tokens += 1;

@@ -5,6 +5,10 @@
 #include <span>
 #include <vector>
 
+namespace minke::kernels {
+struct KernelTable;
+}
+
 namespace minke::engine {
 
 /// Applied in this order, as Hugging Face's generate() does: repetition penalty (CTRL, Keskar et al. 2019:
@@ -27,7 +31,8 @@ struct SamplingParams {
 void check_finite(std::span<const float> logits, std::uint64_t position);
 
 /// Draws tokens for one reply. A draw depends on the logits, the params, the history and the position
-/// alone: not on earlier draws, timing or other requests.
+/// alone: not on earlier draws, timing, instruction set or other requests. Nothing sorts the vocabulary: the largest
+/// logit of each run of 256 bounds what a top-k or top-p set can reach down to.
 class Sampler {
  public:
   Sampler(const SamplingParams& params, std::size_t vocab_size);
@@ -41,11 +46,24 @@ class Sampler {
     float logit;
     std::int32_t id;
   };
-  std::int32_t draw(std::span<Candidate> candidates, std::uint64_t position);
+  void penalise(std::span<float> logits, std::span<const std::int32_t> history);
+  void scan(std::span<const float> logits, std::uint64_t position);
+  std::int32_t most_likely(std::span<const float> logits) const;
+  std::span<Candidate> largest(std::span<const float> logits, std::size_t count);
+  void weigh(std::span<const float> logits);
+  double weigh(std::span<const Candidate> candidates);
+  std::span<const Candidate> nucleus(std::span<const float> logits, double& mass);
+  std::span<const Candidate> likely_enough(std::span<const float> logits);
+  std::int32_t draw_any(std::size_t count, double uniform) const;
 
   SamplingParams params_;
-  std::vector<Candidate> candidates_;
-  std::vector<double> weights_;
+  const kernels::KernelTable* table_;  // of the best instruction set: all give the same bits
+  float top_ = 0;                      // the largest logit
+  std::vector<float> chunk_tops_;      // the largest logit of each chunk
+  std::vector<float> bounds_;          // scratch of the same size
+  std::vector<Candidate> candidates_;  // scratch: (vocab)
+  std::vector<float> weights_;         // (vocab): of every token, or of the candidates
+  std::vector<double> chunk_sums_;     // of weights_
   std::vector<std::uint8_t> seen_;
 };
 

@@ -154,10 +154,13 @@ class Ops {
   /// out[r][h] = softmax(scale * q[r][h] . K) V over positions 0 .. rows[r].position, both read from the cache
   /// as stored; head h reads kv head h / (heads / kv_heads). Blocks of 64 in ascending order with a running
   /// maximum (Milakov & Gimelshein 2018). In the latent form heads of q are k_stride() apart, the pad zero. q:
-  /// [rows][ldq] with heads * k_dim used; out: [rows][ldo] with heads * v_dim.
+  /// [rows][ldq] with heads * k_dim used; out: [rows][ldo] with heads * v_dim. Few rows with a long past share it out
+  /// among threads as far as the scratch `parts` reaches (attention_parts); which changes no bit.
   void attention(const KvLayout& layout, std::size_t layer_offset, std::span<const RowRef> rows,
                  std::span<const KvView> sequences, std::size_t heads, const float* q, std::size_t ldq, float scale,
-                 float* out, std::size_t ldo) const;
+                 float* out, std::size_t ldo, std::span<float> parts = {}) const;
+  /// Floats of `parts` for `rows` rows at positions below `tokens`.
+  static std::size_t attention_parts(const KvLayout& layout, std::size_t heads, std::size_t rows, std::size_t tokens);
 
  private:
   /// Tiles [tile, tile + tile_count) of the rows [row, row + rows) of one product.
@@ -166,6 +169,8 @@ class Ops {
   /// Columns [begin, end), begin a multiple of 32, of rows [row, row + rows) of a block, y its fp32 rows.
   void quantise(const RowBlock& block, std::size_t ldx, std::size_t row, std::size_t rows, std::size_t begin,
                 std::size_t end, Activations& out) const;
+  void merge_parts(const KvLayout& layout, std::span<const RowRef> rows, std::size_t heads, std::size_t splits,
+                   float* parts, float* out, std::size_t ldo) const;
   template <typename AnyProduct, typename Task>
   void run_products(std::span<AnyProduct> products, std::size_t passes, const Task& task) const;
 

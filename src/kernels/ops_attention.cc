@@ -79,29 +79,44 @@ std::size_t same_block(std::span<const RowRef> rows, std::size_t begin, std::siz
   return i - begin;
 }
 
-/// How a call is cut into tasks: rows into chunks, and each kv head's query heads into parts.
+/// How a call is cut into tasks: rows into chunks, each kv head's query heads into parts, and with few rows their
+/// past into splits.
 struct Cut {
   std::size_t chunk_rows = 1, chunks = 1;
   std::size_t part_heads = 1, parts = 1;
+  std::size_t splits = 1;
+};
+
+/// What a call is cut by.
+struct CutShape {
+  std::size_t rows = 1, kv_heads = 1, group = 1, v_stride = 16;
+  std::size_t splits = 1;  ///< of the longest past; 1 when they may not be shared out
 };
 
 /// Large chunks re-use what they read; small ones keep every thread busy.
-Cut cut_tasks(std::size_t rows, std::size_t kv_heads, std::size_t group, std::size_t v_stride, std::size_t threads) {
-  const std::size_t pairs = std::min(kAttentionPairs, kAttentionScratch / v_stride);
+Cut cut_tasks(const CutShape& shape, std::size_t threads) {
+  const std::size_t pairs = std::min(kAttentionPairs, kAttentionScratch / shape.v_stride);
   Cut cut;
-  cut.part_heads = std::min(group, pairs);
-  const std::size_t units = kv_heads * ((group + cut.part_heads - 1) / cut.part_heads);
+  cut.part_heads = std::min(shape.group, pairs);
+  std::size_t units = shape.kv_heads * ((shape.group + cut.part_heads - 1) / cut.part_heads);
   if (threads > 1) {
-    if (rows * units < threads) cut.part_heads = std::max<std::size_t>(1, cut.part_heads * rows * units / threads);
-    cut.chunk_rows = std::max<std::size_t>(1, rows * units / (4 * threads));
+    if (shape.rows * units < 4 * threads) cut.splits = shape.splits;
+    units *= cut.splits;
+    if (shape.rows * units < threads)
+      cut.part_heads = std::max<std::size_t>(1, cut.part_heads * shape.rows * units / threads);
+    cut.chunk_rows = std::max<std::size_t>(1, shape.rows * units / (4 * threads));
   } else {
-    cut.chunk_rows = rows;
+    cut.chunk_rows = shape.rows;
   }
-  cut.chunk_rows = std::min({cut.chunk_rows, rows, pairs / cut.part_heads});
-  cut.chunks = (rows + cut.chunk_rows - 1) / cut.chunk_rows;
-  cut.parts = (group + cut.part_heads - 1) / cut.part_heads;
+  cut.chunk_rows = std::min({cut.chunk_rows, shape.rows, pairs / cut.part_heads});
+  cut.chunks = (shape.rows + cut.chunk_rows - 1) / cut.chunk_rows;
+  cut.parts = (shape.group + cut.part_heads - 1) / cut.part_heads;
   return cut;
 }
+
+constexpr KvSplits kSplits;
+
+std::size_t record_floats(const KvLayout& layout) { return kAttentionPartHead + layout.v_stride(); }
 
 }  // namespace
 
@@ -161,23 +176,38 @@ void Ops::store_latent(const KvLayout& layout, std::size_t layer_offset, std::sp
   }
 }
 
+std::size_t Ops::attention_parts(const KvLayout& layout, std::size_t heads, std::size_t rows, std::size_t tokens) {
+  const auto last = static_cast<std::uint32_t>(std::min<std::size_t>(std::max<std::size_t>(tokens, 1) - 1, UINT32_MAX));
+  return rows * heads * kSplits.count(last) * record_floats(layout);
+}
+
 void Ops::attention(const KvLayout& layout, std::size_t layer_offset, std::span<const RowRef> rows,
                     std::span<const KvView> sequences, std::size_t heads, const float* q, std::size_t ldq, float scale,
-                    float* out, std::size_t ldo) const {
+                    float* out, std::size_t ldo, std::span<float> parts) const {
   if (rows.empty()) return;
   const bool latent = layout.form == KvForm::latent;
   const std::size_t q_stride = latent ? layout.k_stride() : layout.k_dim;
   const std::size_t group = heads / layout.kv_heads;
   std::size_t work = 0;
-  for (const RowRef& row : rows) work += (std::size_t{row.position} + 1) * heads * (layout.k_dim + layout.v_dim);
+  std::uint32_t last = 0;
+  for (const RowRef& row : rows) {
+    work += (std::size_t{row.position} + 1) * heads * (layout.k_dim + layout.v_dim);
+    last = std::max(last, row.position);
+  }
   const bool serial = work < kSerialWork || pool_->size() == 1;
-  const Cut cut = cut_tasks(rows.size(), layout.kv_heads, group, layout.v_stride(), serial ? 1 : pool_->size());
+  CutShape shape{.rows = rows.size(), .kv_heads = layout.kv_heads, .group = group, .v_stride = layout.v_stride()};
+  if (attention_parts(layout, heads, rows.size(), std::size_t{last} + 1) <= parts.size())
+    shape.splits = kSplits.count(last);
+  const Cut cut = cut_tasks(shape, serial ? 1 : pool_->size());
+  const std::size_t part_head = cut.splits * record_floats(layout);
 
   const auto run_task = [&](std::size_t index) {
+    const std::size_t split = index % cut.splits;
     // Later rows first: in a prompt they see the most, and a long task begun last leaves the others waiting.
-    const std::size_t chunk = cut.chunks - 1 - index / (layout.kv_heads * cut.parts);
-    const std::size_t part = index / layout.kv_heads % cut.parts;
-    const std::size_t kv_head = index % layout.kv_heads;
+    const std::size_t unit = index / cut.splits;
+    const std::size_t chunk = cut.chunks - 1 - unit / (layout.kv_heads * cut.parts);
+    const std::size_t part = unit / layout.kv_heads % cut.parts;
+    const std::size_t kv_head = unit % layout.kv_heads;
     const std::size_t head = kv_head * group + part * cut.part_heads;
     AttentionTask task;
     task.key_offset = latent ? layer_offset : key_offset(layout, layer_offset, kv_head);
@@ -190,6 +220,11 @@ void Ops::attention(const KvLayout& layout, std::size_t layer_offset, std::span<
     task.ldq = ldq;
     task.scale = scale;
     task.ldo = ldo;
+    task.split_ends = kSplits.ends();
+    task.first_split = split;
+    task.last_split = cut.splits > 1 ? split + 1 : KvSplits::kMost;
+    task.part_head = part_head;
+    task.part_row = heads * part_head;
     std::uint32_t positions[kAttentionPairs];
     const std::size_t end = std::min(rows.size(), (chunk + 1) * cut.chunk_rows);
     for (std::size_t row = chunk * cut.chunk_rows; row < end; row += task.rows) {
@@ -199,12 +234,30 @@ void Ops::attention(const KvLayout& layout, std::size_t layer_offset, std::span<
       task.positions = positions;
       task.q = q + row * ldq + head * q_stride;
       task.out = out + row * ldo + head * layout.v_dim;
+      if (cut.splits > 1) task.parts = parts.data() + row * task.part_row + head * part_head;
       latent ? table_->rows.attention_latent(task) : table_->rows.attention(task);
     }
   };
-  const std::size_t tasks = cut.chunks * layout.kv_heads * cut.parts;
-  if (!serial) return pool_->run(tasks, run_task);
-  for (std::size_t i = 0; i < tasks; ++i) run_task(i);
+  const std::size_t tasks = cut.chunks * layout.kv_heads * cut.parts * cut.splits;
+  if (serial) {
+    for (std::size_t i = 0; i < tasks; ++i) run_task(i);
+  } else {
+    pool_->run(tasks, run_task);
+  }
+  if (cut.splits > 1) merge_parts(layout, rows, heads, cut.splits, parts.data(), out, ldo);
+}
+
+void Ops::merge_parts(const KvLayout& layout, std::span<const RowRef> rows, std::size_t heads, std::size_t splits,
+                      float* parts, float* out, std::size_t ldo) const {
+  const std::size_t part_head = splits * record_floats(layout);
+  const auto merge = [&](std::size_t pair) {
+    const std::size_t row = pair / heads, head = pair % heads;
+    table_->rows.attention_merge(parts + pair * part_head, kSplits.count(rows[row].position), layout.v_dim,
+                                 layout.v_stride(), out + row * ldo + head * layout.v_dim);
+  };
+  const std::size_t pairs = rows.size() * heads;
+  if (pairs * part_head > kSerialWork) return pool_->run(pairs, merge);
+  for (std::size_t i = 0; i < pairs; ++i) merge(i);
 }
 
 }  // namespace minke::kernels

@@ -14,6 +14,9 @@ inline constexpr std::size_t kAttentionPairs = 48;
 /// Floats of output that a task holds on the stack (64 KiB): pairs * v_stride may not exceed it.
 inline constexpr std::size_t kAttentionScratch = 16384;
 
+/// Floats before the outputs in a split's record: the maximum (16 times), and the sixteen sums of weights.
+inline constexpr std::size_t kAttentionPartHead = 32;
+
 /// Some rows of one sequence, and some heads that read the same kv head.
 struct AttentionTask {
   const std::byte* const* blocks = nullptr;  ///< of the sequence
@@ -28,6 +31,11 @@ struct AttentionTask {
   float scale = 1;
   float* out = nullptr;  ///< [rows][ldo], likewise, heads v_dim apart
   std::size_t ldo = 0;
+  const std::uint32_t* split_ends = nullptr;    ///< of every split, in blocks (KvSplits)
+  std::size_t first_split = 0, last_split = 0;  ///< what the task sums: those of [first, last) that its rows see
+  float* parts = nullptr;                       ///< null: out is written, first_split is 0. Else the records of
+                                                ///< (row, head) lie at parts + row part_row + head part_head
+  std::size_t part_row = 0, part_head = 0;      ///< floats
 };
 
 struct RowKernels {
@@ -46,6 +54,10 @@ struct RowKernels {
   void (*attention)(const AttentionTask& task) noexcept = nullptr;
   /// The same over the latent form: keys and values are [64][k_dim] at key_offset, k_dim a multiple of 16.
   void (*attention_latent)(const AttentionTask& task) noexcept = nullptr;
+  /// Merges `count` >= 1 records of kAttentionPartHead + v_stride floats in ascending order (into the first of them)
+  /// and writes out[v_dim].
+  void (*attention_merge)(float* records, std::size_t count, std::size_t v_dim, std::size_t v_stride,
+                          float* out) noexcept = nullptr;
 };
 
 }  // namespace minke::kernels

@@ -32,7 +32,7 @@ void attend_gqa(const StepContext& step, const GqaWeights& weights, std::size_t 
   ops.store_kv(step.kv_layout, layer_offset, step.rows, step.sequences, ws.k.data(), kv_size, ws.v.data(), kv_size);
   const float scale = 1.0f / std::sqrt(static_cast<float>(head_dim));
   ops.attention(step.kv_layout, layer_offset, step.rows, step.sequences, heads, ws.q.data(), q_size, scale,
-                ws.attended.data(), q_size);
+                ws.attended.data(), q_size, ws.attention_parts);
   ops.prepare(ws.attended.data(), rows, q_size, q_size, ws.activations);
   ops.linear(ws.activations, weights.o.weight, weights.o.bias_or_null(), ws.delta.data(), hidden);
 }

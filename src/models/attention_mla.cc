@@ -114,7 +114,7 @@ void attend_mla(const StepContext& step, const MlaWeights& weights, std::size_t 
   const double mscale = step.config.attention.mla.softmax_mscale;
   const auto scale = static_cast<float>(mscale * mscale / std::sqrt(static_cast<double>(shape.head())));
   ops.attention(step.kv_layout, layer_offset, step.rows, step.sequences, shape.heads, ws.q_latent.data(),
-                shape.heads * stride, scale, ws.latent_out.data(), shape.heads * shape.rank);
+                shape.heads * stride, scale, ws.latent_out.data(), shape.heads * shape.rank, ws.attention_parts);
   multiply_heads(step, weights.v_b, ws.latent_out.data(), shape.heads * shape.rank, shape.rank, ws.attended.data(),
                  shape.heads * shape.value, shape.value);
   ops.prepare(ws.attended.data(), rows, shape.heads * shape.value, shape.heads * shape.value, ws.activations);

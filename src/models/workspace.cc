@@ -2,9 +2,16 @@
 
 #include <algorithm>
 
+#include "models/estimate.h"
+
 namespace minke::models {
 
 namespace {
+
+/// Rows whose past threads may share at once, as far as their records take no more than 16 MB: with more rows there
+/// are tasks enough.
+constexpr std::size_t kSharedRows = 4;
+constexpr std::size_t kSharedFloats = std::size_t{1} << 22;
 
 /// int8 activations take 64 bytes per 32 inputs.
 std::uint64_t activation_bytes(std::uint64_t rows, std::uint64_t cols) { return rows * (cols / 32 + 1) * 64; }
@@ -40,6 +47,11 @@ WorkspaceSizes::WorkspaceSizes(const DecoderConfig& config) {
     expert_inner = size(moe.moe_intermediate_size);
     blocks = std::max(blocks, experts + 1);
   }
+  const kernels::KvLayout layout = kv_layout(config, kernels::KvType::bf16);
+  const auto parts = [&](std::size_t rows) {
+    return kernels::Ops::attention_parts(layout, size(a.heads), rows, size(config.max_position_embeddings));
+  };
+  attention_parts = std::max(parts(1), std::min(parts(kSharedRows), kSharedFloats));
   widest = std::max({hidden, attended, q_low});
   // Products over heads prepare a row per head.
   if (a.kind == AttentionKind::mla) {
@@ -51,9 +63,10 @@ WorkspaceSizes::WorkspaceSizes(const DecoderConfig& config) {
 std::uint64_t WorkspaceSizes::bytes(std::size_t rows) const {
   const std::size_t floats = 3 * hidden + q + k + v + q_low + q_latent + latent_out + attended + 2 * inner +
                              2 * angles + experts + top_k * (2 * hidden + 2 * expert_inner + 4);
-  return static_cast<std::uint64_t>(rows) * floats * sizeof(float) + activation_bytes(rows, widest) +
-         activation_bytes(rows * head_rows, head_inputs) + activation_bytes(rows, inner) +
-         activation_bytes(rows * top_k, hidden) + activation_bytes(rows * top_k, expert_inner) +
+  return (static_cast<std::uint64_t>(rows) * floats + attention_parts) * sizeof(float) +
+         activation_bytes(rows, widest) + activation_bytes(rows * head_rows, head_inputs) +
+         activation_bytes(rows, inner) + activation_bytes(rows * top_k, hidden) +
+         activation_bytes(rows * top_k, expert_inner) +
          blocks * (sizeof(kernels::RowBlock) + sizeof(kernels::Product) + sizeof(kernels::GatedProduct));
 }
 
@@ -77,6 +90,7 @@ Workspace::Workspace(const DecoderConfig& config, std::size_t rows_wanted)
   attended.resize(max_rows * sizes.attended);
   gate.resize(max_rows * sizes.inner);
   up.resize(max_rows * sizes.inner);
+  attention_parts.resize(sizes.attention_parts);
   cos.resize(max_rows * sizes.angles);
   sin.resize(max_rows * sizes.angles);
   blocks.reserve(sizes.blocks);

@@ -22,6 +22,7 @@ struct WorkspaceSizes {
   std::size_t experts = 0, top_k = 0, expert_inner = 0;  ///< mixture of experts
   std::size_t widest = 0;                                ///< the widest input of a product outside experts and heads
   std::size_t head_rows = 0, head_inputs = 0;            ///< products per head: rows for each row, their widest input
+  std::size_t attention_parts = 0;                       ///< in all, whatever the rows
   std::size_t blocks = 0;                                ///< products over heads or experts in one stage
 };
 
@@ -42,17 +43,18 @@ struct Workspace {
   Workspace(const DecoderConfig& config, std::size_t max_rows);
 
   std::size_t max_rows;
-  std::vector<float> hidden;      ///< (rows, hidden_size): the residual stream
-  std::vector<float> normed;      ///< (rows, hidden_size): the input of a block
-  std::vector<float> delta;       ///< (rows, hidden_size): what a block adds to `hidden`
-  std::vector<float> q;           ///< (rows, heads * head_dim)
-  std::vector<float> k, v;        ///< (rows, kv_heads * head_dim); MLA: k is (rows, kv_lora_rank + rope)
-  std::vector<float> q_low;       ///< (rows, q_lora_rank)
-  std::vector<float> q_latent;    ///< (rows, heads, latent stride)
-  std::vector<float> latent_out;  ///< (rows, heads, kv_lora_rank)
-  std::vector<float> attended;    ///< (rows, heads * value head_dim)
-  std::vector<float> gate, up;    ///< (rows, intermediate_size), of dense layers and shared experts
-  std::vector<float> cos, sin;    ///< (rows, rope half)
+  std::vector<float> hidden;           ///< (rows, hidden_size): the residual stream
+  std::vector<float> normed;           ///< (rows, hidden_size): the input of a block
+  std::vector<float> delta;            ///< (rows, hidden_size): what a block adds to `hidden`
+  std::vector<float> q;                ///< (rows, heads * head_dim)
+  std::vector<float> k, v;             ///< (rows, kv_heads * head_dim); MLA: k is (rows, kv_lora_rank + rope)
+  std::vector<float> q_low;            ///< (rows, q_lora_rank)
+  std::vector<float> q_latent;         ///< (rows, heads, latent stride)
+  std::vector<float> latent_out;       ///< (rows, heads, kv_lora_rank)
+  std::vector<float> attention_parts;  ///< of a few rows that share a long past out among threads
+  std::vector<float> attended;         ///< (rows, heads * value head_dim)
+  std::vector<float> gate, up;         ///< (rows, intermediate_size), of dense layers and shared experts
+  std::vector<float> cos, sin;         ///< (rows, rope half)
   ExpertPlan plan;
   std::vector<kernels::RowBlock> blocks;
   std::vector<kernels::Product> products;

@@ -2,11 +2,14 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <map>
 
 #include "base/error.h"
+#include "base/random.h"
+#include "kernels/math.h"
 
 namespace minke::engine {
 namespace {
@@ -50,6 +53,81 @@ TEST(Sampling, TopKTopPAndMinPCutTheTail) {
   EXPECT_EQ(frequencies({.top_p = 0.4}, logits).size(), 1u);
   EXPECT_EQ(frequencies({.min_p = 0.5}, logits).count(0), 0u);
   EXPECT_EQ(frequencies({.min_p = 0.3}, logits).size(), 3u);
+}
+
+/// What the parameters mean, by sorting everything.
+std::int32_t plain_sample(const SamplingParams& params, const std::vector<float>& logits, std::uint64_t position) {
+  struct One {
+    double weight;
+    float logit;
+    std::int32_t id;
+  };
+  const float top = *std::max_element(logits.begin(), logits.end());
+  std::vector<One> all;
+  for (std::size_t i = 0; i < logits.size(); ++i) {
+    const double x = (static_cast<double>(logits[i]) - static_cast<double>(top)) / params.temperature;
+    all.push_back(
+        {static_cast<double>(kernels::exp_f32(static_cast<float>(x))), logits[i], static_cast<std::int32_t>(i)});
+  }
+  // A cut is by likelihood; where nothing is cut, a draw runs over the tokens by id.
+  const bool cut = params.top_k > 0 && static_cast<std::size_t>(params.top_k) < all.size();
+  const bool sorted = cut || params.top_p < 1 || params.min_p > 0;
+  if (sorted) std::stable_sort(all.begin(), all.end(), [](const One& a, const One& b) { return a.logit > b.logit; });
+  if (cut) all.resize(static_cast<std::size_t>(params.top_k));
+  const auto sum = [&] {
+    double total = 0;
+    for (const One& one : all) total += one.weight;
+    return total;
+  };
+  if (params.top_p < 1) {
+    const double wanted = params.top_p * sum();
+    std::size_t kept = 0;
+    for (double mass = 0; kept < all.size() && mass < wanted; ++kept) mass += all[kept].weight;
+    all.resize(kept);
+  }
+  while (all.back().weight < params.min_p * all.front().weight) all.pop_back();
+  const double target = base::uniform(params.seed, 0, position) * sum();
+  double mass = 0;
+  for (const One& one : all)
+    if (target < (mass += one.weight)) return one.id;
+  return all.back().id;
+}
+
+TEST(Sampling, IsWhatSortingEverythingGives) {
+  // A vocabulary of many chunks, with ties and a long tail; sums in another order may differ in their last bits, which
+  // none of these draws meets.
+  for (const std::size_t vocab : {1U, 255U, 256U, 5000U, 20011U}) {
+    std::vector<float> logits(vocab);
+    for (std::size_t i = 0; i < vocab; ++i) {
+      const auto u = static_cast<float>(base::uniform(7, 1, i));
+      logits[i] = std::floor(u * u * u * u * 60) / 4;
+    }
+    for (const double temperature : {0.3, 1.0, 4.0})
+      for (const std::int64_t top_k : {0, 2, 40, 700, 30000})
+        for (const double top_p : {1.0, 0.9, 0.3})
+          for (const double min_p : {0.0, 0.2}) {
+            const SamplingParams params{
+                .temperature = temperature, .top_k = top_k, .top_p = top_p, .min_p = min_p, .seed = 5};
+            Sampler sampler(params, vocab);
+            for (std::uint64_t position = 0; position < 12; ++position) {
+              std::vector<float> copy = logits;
+              ASSERT_EQ(sampler.sample(copy, {}, position), plain_sample(params, logits, position))
+                  << vocab << " tokens, temperature " << temperature << ", top-k " << top_k << ", top-p " << top_p
+                  << ", min-p " << min_p << ", position " << position;
+            }
+          }
+  }
+}
+
+TEST(Sampling, TheMostLikelyIsFoundInAnyChunk) {
+  for (const std::size_t at : {0U, 255U, 256U, 700U, 1023U, 1024U}) {
+    std::vector<float> logits(1025, -3.0f);
+    logits[at] = -2.5f;
+    Sampler sampler({.temperature = 0}, logits.size());
+    EXPECT_EQ(sampler.sample(logits, {}, 0), static_cast<std::int32_t>(at));
+    logits[1024] = std::numeric_limits<float>::quiet_NaN();
+    EXPECT_THROW(sampler.sample(logits, {}, 0), base::Error);
+  }
 }
 
 TEST(Sampling, RepeatPenaltyLowersSeenTokensOfEitherSign) {

@@ -47,7 +47,9 @@ bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
 struct Shape {
   std::size_t heads = 1, kv_heads = 1, k_dim = 8, v_dim = 8;
   KvType type = KvType::f32;
-  KvLayout layout() const { return {kv_heads, k_dim, v_dim, type}; }
+  KvForm form = KvForm::heads;
+  KvLayout layout() const { return {kv_heads, k_dim, v_dim, type, form}; }
+  bool latent() const { return form == KvForm::latent; }
 };
 
 /// Sequences of random keys, values and queries, and their cache. What was never stored is NaN; so is what
@@ -84,15 +86,25 @@ class Cache {
   void store(const Ops& ops, const std::vector<RowRef>& rows) const {
     const std::size_t ldk = shape_.kv_heads * shape_.k_dim, ldv = shape_.kv_heads * shape_.v_dim;
     const auto k = gather(k_, rows, ldk, ldk + 3), v = gather(v_, rows, ldv, ldv + 1);
+    if (shape_.latent()) return ops.store_latent(shape_.layout(), kBefore, rows, views_, k.data(), ldk + 3);
     ops.store_kv(shape_.layout(), kBefore, rows, views_, k.data(), ldk + 3, v.data(), ldv + 1);
   }
 
   /// Rows' outputs, [rows][heads * v_dim]; checks that nothing else was written.
-  std::vector<float> attend(const Ops& ops, const std::vector<RowRef>& rows) const {
-    const std::size_t width = shape_.heads * shape_.k_dim, used = shape_.heads * shape_.v_dim, ldo = used + 5;
-    const auto q = gather(q_, rows, width, width + 2);
+  std::vector<float> attend(const Ops& ops, const std::vector<RowRef>& rows, std::size_t shared_rows = 0) const {
+    const std::size_t stride = shape_.latent() ? shape_.layout().k_stride() : shape_.k_dim;
+    const std::size_t width = shape_.heads * stride, used = shape_.heads * shape_.v_dim, ldo = used + 5;
+    std::vector<float> q(rows.size() * (width + 2), 0.0f);
+    for (std::size_t r = 0; r < rows.size(); ++r)
+      for (std::size_t h = 0; h < shape_.heads; ++h)
+        std::copy_n(q_[rows[r].sequence].begin() + (rows[r].position * shape_.heads + h) * shape_.k_dim, shape_.k_dim,
+                    q.begin() + r * (width + 2) + h * stride);
     std::vector<float> out(rows.size() * ldo, kSentinel), packed;
-    ops.attention(shape_.layout(), kBefore, rows, views_, shape_.heads, q.data(), width + 2, scale(), out.data(), ldo);
+    const std::size_t room = Ops::attention_parts(shape_.layout(), shape_.heads, shared_rows, tokens_);
+    std::vector<float> parts(room + 16, kSentinel);
+    ops.attention(shape_.layout(), kBefore, rows, views_, shape_.heads, q.data(), width + 2, scale(), out.data(), ldo,
+                  std::span(parts).first(room));
+    for (std::size_t i = room; i < parts.size(); ++i) EXPECT_EQ(parts[i], kSentinel);
     for (std::size_t r = 0; r < rows.size(); ++r) {
       packed.insert(packed.end(), out.begin() + r * ldo, out.begin() + r * ldo + used);
       for (std::size_t i = used; i < ldo; ++i) EXPECT_EQ(out[r * ldo + i], kSentinel) << "row " << r;
@@ -120,7 +132,8 @@ class Cache {
     }
     out.assign(shape_.v_dim, 0);
     for (std::size_t t = 0; t <= row.position; ++t) {
-      const float* v = &v_[row.sequence][(t * shape_.kv_heads + kv) * shape_.v_dim];
+      const float* v = shape_.latent() ? &k_[row.sequence][t * shape_.k_dim]
+                                       : &v_[row.sequence][(t * shape_.kv_heads + kv) * shape_.v_dim];
       const double weight = std::exp(scores[t] - max);
       total += weight;
       for (std::size_t d = 0; d < shape_.v_dim; ++d) {
@@ -302,6 +315,77 @@ TEST(Attention, LongContextsInManyTasksKeepTheirBits) {
     const Ops ops(kernel_table(best_isa()), pool, Numerics::fast);
     EXPECT_TRUE(same_bits(cache.attend(ops, cache.all_rows()), expected));
     EXPECT_TRUE(same_bits(cache.attend(ops, {{0, 1499}}), {expected.end() - static_cast<int>(width), expected.end()}));
+  }
+}
+
+TEST(Attention, SplitsLieWhereTheySay) {
+  constexpr KvSplits splits;
+  EXPECT_EQ(splits.ends()[0], 4U);
+  EXPECT_EQ(splits.ends()[15], 64U);  // 4,096 tokens
+  EXPECT_EQ(splits.ends()[16], 72U);
+  EXPECT_EQ(splits.ends()[23], 128U);
+  EXPECT_EQ(splits.ends()[24], 144U);
+  EXPECT_EQ(splits.count(0), 1U);
+  EXPECT_EQ(splits.count(255), 1U);
+  EXPECT_EQ(splits.count(256), 2U);
+  EXPECT_EQ(splits.count(4095), 16U);
+  EXPECT_EQ(splits.count(4096), 17U);
+  EXPECT_EQ(splits.count(131071), 56U);
+  EXPECT_EQ(splits.count(0xffffffffU), KvSplits::kMost);
+  for (std::size_t i = 1; i < KvSplits::kMost; ++i) EXPECT_GT(splits.ends()[i], splits.ends()[i - 1]) << i;
+}
+
+TEST(Attention, SharingAPastAmongThreadsChangesNoBit) {
+  const Shape latent{5, 1, 40, 24, KvType::bf16, KvForm::latent};
+  for (const Shape& shape : {Shape{6, 2, 16, 21, KvType::bf16}, Shape{3, 3, 8, 16, KvType::f32}, latent}) {
+    SCOPED_TRACE(describe(shape));
+    constexpr std::size_t kTokens = 4608 + 70;  // past where splits grow
+    Cache cache(shape, 1, kTokens);
+    base::ThreadPool one(1);
+    const Ops alone(kernel_table(Isa::scalar), one, Numerics::fast);
+    cache.store(alone, cache.all_rows());
+    const std::vector<RowRef> rows = {{0, 4677}, {0, 255}, {0, 256}, {0, 4608}, {0, 2047}, {0, 63}};
+    const auto expected = cache.attend(alone, rows);
+    const std::size_t width = shape.heads * shape.v_dim;
+    for (const Isa isa : available_isas())
+      for (const std::size_t threads : {1, 2, 5, 16}) {
+        base::ThreadPool pool(threads);
+        const Ops ops(kernel_table(isa), pool, Numerics::fast);
+        for (const std::size_t shared : {0, 6}) EXPECT_TRUE(same_bits(cache.attend(ops, rows, shared), expected));
+        for (std::size_t r = 0; r < rows.size(); ++r)
+          EXPECT_TRUE(same_bits(cache.attend(ops, {rows[r]}, 1),
+                                {expected.begin() + r * width, expected.begin() + (r + 1) * width}))
+              << to_string(isa) << ", " << threads << " threads, position " << rows[r].position;
+      }
+    std::vector<double> exact;
+    double tolerance = 0;
+    for (std::size_t r = 0; r < rows.size(); ++r)
+      for (std::size_t h = 0; h < shape.heads; ++h) {
+        cache.reference(rows[r], h, exact, tolerance);
+        for (std::size_t d = 0; d < shape.v_dim; ++d)
+          ASSERT_NEAR(expected[r * width + h * shape.v_dim + d], exact[d], tolerance) << r << " " << h << " " << d;
+      }
+  }
+}
+
+TEST(Attention, LatentFormMatchesDouble) {
+  for (const Shape& shape :
+       {Shape{16, 1, 576, 512, KvType::bf16, KvForm::latent}, Shape{3, 1, 17, 7, KvType::f32, KvForm::latent},
+        Shape{20, 1, 48, 32, KvType::bf16, KvForm::latent}}) {
+    SCOPED_TRACE(describe(shape));
+    constexpr std::size_t kTokens = 140;
+    Cache cache(shape, 1, kTokens);
+    const auto out = attend_all(cache, Isa::scalar);
+    for (const Isa isa : available_isas()) EXPECT_TRUE(same_bits(attend_all(cache, isa), out)) << to_string(isa);
+    std::vector<double> exact;
+    double tolerance = 0;
+    for (const std::uint32_t p : {0U, 1U, 63U, 64U, 139U}) {
+      for (std::size_t h = 0; h < shape.heads; ++h) {
+        cache.reference({0, p}, h, exact, tolerance);
+        for (std::size_t d = 0; d < shape.v_dim; ++d)
+          ASSERT_NEAR(out[(p * shape.heads + h) * shape.v_dim + d], exact[d], tolerance) << p << " " << h << " " << d;
+      }
+    }
   }
 }
 

@@ -7,44 +7,79 @@ namespace {
 template <int Pairs, int Tokens, typename T>
 inline void latent_scores(const float* const* q, const T* latent, std::size_t k_dim, float* scores) {
   Simd::F sums[Pairs][Tokens];
+#pragma GCC unroll 8
   for (int p = 0; p < Pairs; ++p)
+#pragma GCC unroll 8
     for (int t = 0; t < Tokens; ++t) sums[p][t] = Simd::zero();
+  const float* query[Pairs];
+#pragma GCC unroll 8
+  for (int p = 0; p < Pairs; ++p) query[p] = q[p];
   for (std::size_t d = 0; d < k_dim; d += 16) {
     Simd::F keys[Tokens];
+#pragma GCC unroll 8
     for (int t = 0; t < Tokens; ++t) keys[t] = load_kv(latent + static_cast<std::size_t>(t) * k_dim + d);
+#pragma GCC unroll 8
     for (int p = 0; p < Pairs; ++p) {
-      const Simd::F query = Simd::load(q[p] + d);
-      for (int t = 0; t < Tokens; ++t) sums[p][t] = Simd::fma(query, keys[t], sums[p][t]);
+      const Simd::F lanes = Simd::load(query[p] + d);
+#pragma GCC unroll 8
+      for (int t = 0; t < Tokens; ++t) sums[p][t] = Simd::fma(lanes, keys[t], sums[p][t]);
     }
   }
+#pragma GCC unroll 8
   for (int p = 0; p < Pairs; ++p)
+#pragma GCC unroll 8
     for (int t = 0; t < Tokens; ++t)
       scores[static_cast<std::size_t>(p) * kKvBlock + static_cast<std::size_t>(t)] = Simd::reduce_add(sums[p][t]);
 }
 
+/// Pairs and tokens of a tile: 6 x 4 sums, 4 keys and a query fill AVX-512's registers, 2 x 2 those of AVX2.
+constexpr std::size_t kLatentPairs = Simd::kRegisters >= 32 ? 6 : 2;
+constexpr std::size_t kLatentTokens = Simd::kRegisters >= 32 ? 4 : 2;
+
 template <int Pairs, typename T>
-void latent_scores_of(const float* const* q, const T* latent, std::size_t k_dim, std::size_t tokens, float* scores) {
-  constexpr int kTokens = Simd::kRegisters >= 32 ? 4 : 2;
-  std::size_t t = 0;
-  for (; t + kTokens <= tokens; t += kTokens) latent_scores<Pairs, kTokens>(q, latent + t * k_dim, k_dim, scores + t);
-  for (; t < tokens; ++t) latent_scores<Pairs, 1>(q, latent + t * k_dim, k_dim, scores + t);
+void latent_scores_of(const float* const* q, const T* latent, std::size_t k_dim, float* scores) {
+  latent_scores<Pairs, static_cast<int>(kLatentTokens)>(q, latent, k_dim, scores);
 }
 
+/// All pairs' scores of kLatentTokens tokens.
 template <typename T>
-void attend_latent_block(const AttentionTask& task, std::size_t block, std::size_t pairs, AttentionScratch& scratch) {
-  const T* latent = reinterpret_cast<const T*>(task.blocks[block] + task.key_offset);
-  count_tokens(task, block, pairs, scratch.state);
-  for (std::size_t p = 0; p < pairs;) {
-    const std::size_t tokens = scratch.state[p].tokens;
-    float* scores = scratch.scores + p * kKvBlock;
-    if (p + 1 < pairs && scratch.state[p + 1].tokens == tokens) {
-      latent_scores_of<2>(scratch.q + p, latent, task.k_dim, tokens, scores);
-      p += 2;
-    } else {
-      latent_scores_of<1>(scratch.q + p, latent, task.k_dim, tokens, scores);
-      p += 1;
+void latent_scores_all(const float* const* q, std::size_t pairs, const T* latent, std::size_t k_dim, float* scores) {
+  for (std::size_t p = 0; p < pairs; p += kLatentPairs) {
+    float* to = scores + p * kKvBlock;
+    switch (pairs - p < kLatentPairs ? pairs - p : kLatentPairs) {
+      case 1:
+        latent_scores_of<1>(q + p, latent, k_dim, to);
+        break;
+      case 2:
+        latent_scores_of<2>(q + p, latent, k_dim, to);
+        break;
+      case 3:
+        latent_scores_of < kLatentPairs<3 ? 1 : 3>(q + p, latent, k_dim, to);
+        break;
+      case 4:
+        latent_scores_of < kLatentPairs<3 ? 1 : 4>(q + p, latent, k_dim, to);
+        break;
+      case 5:
+        latent_scores_of < kLatentPairs<3 ? 1 : 5>(q + p, latent, k_dim, to);
+        break;
+      default:
+        latent_scores_of < kLatentPairs<3 ? 1 : 6>(q + p, latent, k_dim, to);
+        break;
     }
   }
+}
+
+/// A block of 64 tokens; those beyond a row's position may hold anything, and their scores are not used.
+template <typename T>
+void attend_latent_block(const AttentionTask& task, const T* latent, std::size_t block, std::size_t pairs,
+                         AttentionScratch& scratch) {
+  count_tokens(task, block, pairs, scratch.state);
+  std::size_t tokens = 0;
+  for (std::size_t p = 0; p < pairs; ++p)
+    if (scratch.state[p].tokens > tokens) tokens = scratch.state[p].tokens;
+  // 64 is a multiple of kLatentTokens: a tile that begins in the block ends in it.
+  for (std::size_t t = 0; t < tokens; t += kLatentTokens)
+    latent_scores_all(scratch.q, pairs, latent + t * task.k_dim, task.k_dim, scratch.scores + t);
   for (std::size_t p = 0; p < pairs; ++p) {
     scratch.state[p].rescale = 1;
     if (scratch.state[p].tokens > 0) softmax_block(task.scale, scratch.scores + p * kKvBlock, scratch.state[p]);
@@ -54,20 +89,33 @@ void attend_latent_block(const AttentionTask& task, std::size_t block, std::size
                pairs - p < kTileRows ? pairs - p : kTileRows, scratch);
 }
 
+/// Pairs from which on a block is widened to fp32 once (two passes over it, 147 KB at 576 channels, in the second-level
+/// cache) rather than in every tile that reads it.
+constexpr std::size_t kWidenPairs = 2 * kTileRows + 1;
+
+[[gnu::noinline]] void attend_widened(const AttentionTask& task, AttentionScratch& scratch) {
+  alignas(64) float wide[kKvBlock * minke::kernels::kMaxAttentionDim];
+  attend_splits(task, scratch, [&](std::size_t block, std::size_t) {
+    const auto* latent = reinterpret_cast<const std::uint16_t*>(task.blocks[block] + task.key_offset);
+    for (std::size_t i = 0; i < kKvBlock * task.k_dim; i += 16) Simd::store(wide + i, load_kv(latent + i));
+    attend_latent_block(task, wide, block, task.rows * task.heads, scratch);
+  });
+}
+
 void attention_latent(const AttentionTask& task) noexcept {
   AttentionScratch scratch;
   const std::size_t pairs = task.rows * task.heads;
-  const std::size_t last_block = begin_pairs(task, pairs, scratch);
-  for (std::size_t block = 0; block <= last_block; ++block) {
+  if (task.bf16 && pairs >= kWidenPairs) return attend_widened(task, scratch);
+  attend_splits(task, scratch, [&](std::size_t block, std::size_t) {
+    const std::byte* latent = task.blocks[block] + task.key_offset;
     if (task.bf16)
-      attend_latent_block<std::uint16_t>(task, block, pairs, scratch);
+      attend_latent_block(task, reinterpret_cast<const std::uint16_t*>(latent), block, pairs, scratch);
     else
-      attend_latent_block<float>(task, block, pairs, scratch);
-  }
-  for (std::size_t p = 0; p < pairs; ++p) finish_pair(task, p, scratch);
+      attend_latent_block(task, reinterpret_cast<const float*>(latent), block, pairs, scratch);
+  });
 }
 
-constexpr minke::kernels::RowKernels kRowKernels{rms_norm,      rope,    swiglu,    add_to,
-                                                 add_scaled_to, exp_all, attention, attention_latent};
+constexpr minke::kernels::RowKernels kRowKernels{rms_norm, rope,      swiglu,           add_to,         add_scaled_to,
+                                                 exp_all,  attention, attention_latent, attention_merge};
 
 }  // namespace
