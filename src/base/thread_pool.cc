@@ -47,6 +47,19 @@ bool spin_until(const Ready& ready, bool may_spin) noexcept {
   return false;
 }
 
+/// A refusal (a processor that went away, a container's rules) costs speed, not a result.
+void keep_on(std::thread& thread, std::span<const int> cpus) noexcept {
+  const int most = *std::max_element(cpus.begin(), cpus.end());
+  const auto capacity = static_cast<std::size_t>(most) + 1;
+  cpu_set_t* set = CPU_ALLOC(capacity);
+  if (set == nullptr) return;
+  const std::size_t bytes = CPU_ALLOC_SIZE(capacity);
+  CPU_ZERO_S(bytes, set);
+  for (const int cpu : cpus) CPU_SET_S(static_cast<std::size_t>(cpu), bytes, set);
+  static_cast<void>(::pthread_setaffinity_np(thread.native_handle(), bytes, set));
+  CPU_FREE(set);
+}
+
 /// Blocks every signal for the threads started while it lives, except those that a fault raises on the
 /// spot: Ctrl-C goes to the thread that waits for it, and a map's SIGBUS still reaches its handler.
 class SignalsBlocked {
@@ -73,14 +86,18 @@ class SignalsBlocked {
 // while the next loop is being set up, either owns an index of the open loop or gets a number <= 0 and touches nothing.
 //
 // A thread begins with the share of its own number: no two threads meet on one counter until the first is through, and
-// a thread's indices follow one another, as the memory behind them does. Then it takes what is left of the others'.
+// a thread's indices follow one another, as the memory behind them does. Then it takes what is left of the others',
+// those of its own memory node first.
 struct ThreadPool::Shared {
   struct alignas(kCacheLine) Share {
     std::atomic<std::int64_t> unclaimed{0};
     std::int64_t end = 0;
+    /// The threads of this one's memory node.
+    std::size_t node_first = 0, node_end = 1;
   };
   std::unique_ptr<Share[]> shares;  // one per thread
   std::size_t team = 1;
+  std::size_t nodes = 1;
   alignas(kCacheLine) std::atomic<std::uint64_t> done{0};
   /// Set by the caller when it goes to sleep; what it sleeps on, so that `done` needs no futex of its own width.
   alignas(kCacheLine) std::atomic<std::uint32_t> finished{0};
@@ -96,33 +113,63 @@ struct ThreadPool::Shared {
     task = &run;
     count = indices;
     done.store(0, std::memory_order_relaxed);
-    for (std::size_t i = 0; i < team; ++i) {
-      const std::size_t begin = share_begin(i, indices), end = share_begin(i + 1, indices);
-      shares[i].end = static_cast<std::int64_t>(end);
-      shares[i].unclaimed.store(static_cast<std::int64_t>(end - begin), std::memory_order_release);
-    }
+    open_shares(0, team, 0, indices);
   }
 
-  /// Without overflow: indices * i might.
-  std::size_t share_begin(std::size_t i, std::size_t indices) const noexcept {
-    return indices / team * i + std::min(i, indices % team);
+  void open_by_node(std::size_t per_node, const TaskRef& run) noexcept {
+    task = &run;
+    count = nodes * per_node;
+    done.store(0, std::memory_order_relaxed);
+    std::size_t begin = 0;
+    for (std::size_t i = 0; i < team; i = shares[i].node_end, begin += per_node)
+      open_shares(i, shares[i].node_end, begin, per_node);
+  }
+
+  /// Deals indices [begin, begin + indices) to the shares [first, last).
+  void open_shares(std::size_t first, std::size_t last, std::size_t begin, std::size_t indices) noexcept {
+    // Without overflow: indices * i might.
+    const std::size_t each = indices / (last - first), more = indices % (last - first);
+    for (std::size_t i = first; i < last; ++i) {
+      const std::size_t size = each + (i - first < more ? 1 : 0);
+      begin += size;
+      shares[i].end = static_cast<std::int64_t>(begin);
+      shares[i].unclaimed.store(static_cast<std::int64_t>(size), std::memory_order_release);
+    }
   }
 
   /// Runs whatever indices can be claimed, those of share `self` first; true if this call finished the loop.
   bool work(std::size_t self) noexcept {
     std::uint64_t mine = 0, total = 0;
-    for (std::size_t i = 0; i < team; ++i) {
-      Share& share = shares[self + i < team ? self + i : self + i - team];
-      // Reading first leaves the counter's line shared once it is used up.
-      while (share.unclaimed.load(std::memory_order_relaxed) > 0) {
-        const std::int64_t left = share.unclaimed.fetch_sub(1, std::memory_order_acquire);
-        if (left <= 0) break;
-        total = count;
-        (*task)(static_cast<std::size_t>(share.end - left));
-        ++mine;
-      }
-    }
+    const std::size_t first = shares[self].node_first, last = shares[self].node_end;
+    for (std::size_t i = self; i < last; ++i) take(shares[i], mine, total);
+    for (std::size_t i = first; i < self; ++i) take(shares[i], mine, total);
+    for (std::size_t i = last; i < team; ++i) take(shares[i], mine, total);
+    for (std::size_t i = 0; i < first; ++i) take(shares[i], mine, total);
     return mine != 0 && done.fetch_add(mine, std::memory_order_acq_rel) + mine == total;
+  }
+
+  /// Runs what can be claimed of one share; counts it in `mine`, and leaves the loop's size in `total`.
+  void take(Share& share, std::uint64_t& mine, std::uint64_t& total) noexcept {
+    // Reading first leaves the counter's line shared once it is used up.
+    while (share.unclaimed.load(std::memory_order_relaxed) > 0) {
+      const std::int64_t left = share.unclaimed.fetch_sub(1, std::memory_order_acquire);
+      if (left <= 0) break;
+      total = count;
+      (*task)(static_cast<std::size_t>(share.end - left));
+      ++mine;
+    }
+  }
+
+  /// Runs a loop whose shares are open, and waits for its end.
+  void finish(std::uint32_t finished_before) noexcept {
+    generation.fetch_add(1, std::memory_order_release);
+    generation.notify_all();
+    if (work(0)) return;
+    // Another thread does the last index and then raises `finished`. Waiting for that, not just for `done`,
+    // keeps the count of ends in step with the loops.
+    const auto over = [&] { return finished.load(std::memory_order_acquire) != finished_before; };
+    if (!spin_until(over, may_spin))
+      while (!over()) finished.wait(finished_before, std::memory_order_acquire);
   }
 
   void serve(std::size_t self) noexcept {
@@ -148,18 +195,32 @@ struct ThreadPool::Shared {
   }
 };
 
-ThreadPool::ThreadPool(std::size_t threads) : shared_(std::make_unique<Shared>()) {
-  const std::size_t others = threads > 1 ? threads - 1 : 0;
+ThreadPool::ThreadPool(std::size_t threads)
+    : ThreadPool(TeamPlan{.node_threads = {std::max<std::size_t>(threads, 1)}, .node_cpus = {}}) {}
+
+ThreadPool::ThreadPool(const TeamPlan& team) : shared_(std::make_unique<Shared>()) {
+  const std::size_t threads = team.threads(), others = threads - 1;
   // With more threads than processors, spinning would take the time of those that have work.
   shared_->may_spin = threads <= allowed_cpus().size();
-  shared_->team = others + 1;
-  shared_->shares = std::make_unique<Shared::Share[]>(others + 1);
+  shared_->team = threads;
+  shared_->nodes = team.nodes();
+  shared_->shares = std::make_unique<Shared::Share[]>(threads);
+  std::vector<std::size_t> node_of;
+  for (std::size_t n = 0; n < team.nodes(); ++n) {
+    const std::size_t first = node_of.size();
+    node_of.resize(first + team.node_threads[n], n);
+    for (std::size_t i = first; i < node_of.size(); ++i) {
+      shared_->shares[i].node_first = first;
+      shared_->shares[i].node_end = node_of.size();
+    }
+  }
   const SignalsBlocked blocked;
   try {
     shared_->threads.reserve(others);
     for (std::size_t i = 0; i < others; ++i) {
       shared_->threads.emplace_back([shared = shared_.get(), i] { shared->serve(i + 1); });
       pthread_setname_np(shared_->threads.back().native_handle(), "minke-worker");
+      if (!team.node_cpus.empty()) keep_on(shared_->threads.back(), team.node_cpus[node_of[i + 1]]);
     }
   } catch (const std::system_error& error) {
     const std::size_t started = shared_->threads.size() + 1;
@@ -171,7 +232,9 @@ ThreadPool::ThreadPool(std::size_t threads) : shared_(std::make_unique<Shared>()
 
 ThreadPool::~ThreadPool() { shared_->stop_all(); }
 
-std::size_t ThreadPool::size() const noexcept { return shared_->threads.size() + 1; }
+std::size_t ThreadPool::size() const noexcept { return shared_->team; }
+
+std::size_t ThreadPool::nodes() const noexcept { return shared_->nodes; }
 
 void ThreadPool::run(std::size_t count, TaskRef task) {
   Shared& shared = *shared_;
@@ -181,15 +244,15 @@ void ThreadPool::run(std::size_t count, TaskRef task) {
   }
   const std::uint32_t finished_before = shared.finished.load(std::memory_order_relaxed);
   shared.open(count, task);
-  shared.generation.fetch_add(1, std::memory_order_release);
-  shared.generation.notify_all();
+  shared.finish(finished_before);
+}
 
-  if (shared.work(0)) return;
-  // Another thread does the last index and then raises `finished`. Waiting for that, not just for `done`,
-  // keeps the count of ends in step with the loops.
-  const auto over = [&] { return shared.finished.load(std::memory_order_acquire) != finished_before; };
-  if (!spin_until(over, shared.may_spin))
-    while (!over()) shared.finished.wait(finished_before, std::memory_order_acquire);
+void ThreadPool::run_by_node(std::size_t per_node, TaskRef task) {
+  Shared& shared = *shared_;
+  if (shared.nodes == 1 || per_node == 0) return run(per_node, task);
+  const std::uint32_t finished_before = shared.finished.load(std::memory_order_relaxed);
+  shared.open_by_node(per_node, task);
+  shared.finish(finished_before);
 }
 
 std::size_t default_thread_count() { return thread_count_for(allowed_cpus(), ""); }

@@ -3,7 +3,10 @@
 
 #include <cstddef>
 #include <memory>
+#include <span>
 #include <type_traits>
+
+#include "base/memory_nodes.h"
 
 namespace minke::base {
 
@@ -29,12 +32,21 @@ class TaskRef {
 class ThreadPool {
  public:
   explicit ThreadPool(std::size_t threads);
+  /// Threads that belong to memory nodes, and stay on their processors where the plan names some; the calling thread
+  /// counts to the first node and is left where it is.
+  explicit ThreadPool(const TeamPlan& team);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
 
   std::size_t size() const noexcept;
+  /// Memory nodes of the team, at least 1.
+  std::size_t nodes() const noexcept;
   void run(std::size_t count, TaskRef task);
+  /// As run(nodes() * per_node, task); indices [n * per_node, (n + 1) * per_node) go to the threads of node n first,
+  /// and to others only once those have no work of their own node left. Memory that a loop cut like this wrote first
+  /// lies where a later loop, cut like this, reads it.
+  void run_by_node(std::size_t per_node, TaskRef task);
 
  private:
   struct Shared;

@@ -1,8 +1,10 @@
 #include "cli/options.h"
 
+#include <algorithm>
 #include <cctype>
 #include <ctime>
 #include <limits>
+#include <string>
 #include <vector>
 
 #include <CLI/CLI.hpp>
@@ -36,6 +38,15 @@ std::string joined(const std::vector<std::string>& names) {
   return text;
 }
 
+/// CLI11's form of a check: an empty text, or what is wrong.
+std::string check_numa(const std::string& text) {
+  if (text == "auto" || text == "off") return {};
+  const bool number = !text.empty() && text.size() < 4 &&
+                      std::all_of(text.begin(), text.end(), [](unsigned char c) { return std::isdigit(c) != 0; });
+  if (number && std::stoul(text) != 0) return {};
+  return base::cat("expected auto, off or a number from 1 to 999, got ", text);
+}
+
 std::string environment_name(std::string_view flag) {
   std::string name = "MINKE_";
   for (const char c : flag) {
@@ -55,6 +66,7 @@ engine::EngineOptions EngineFlags::options(kernels::Numerics fallback) const {
   if (!numerics.empty()) result.numerics = numerics == "exact" ? kernels::Numerics::exact : kernels::Numerics::fast;
   if (!kv_type.empty()) result.kv_type = kv_type == "f32" ? kernels::KvType::f32 : kernels::KvType::bf16;
   if (!isa.empty()) result.isa = kernels::isa_from_name(isa);
+  if (!numa.empty() && numa != "auto") result.numa = numa == "off" ? 1 : std::stoul(numa);
   return result;
 }
 
@@ -62,6 +74,12 @@ void add_engine_flags(CLI::App& app, EngineFlags& flags, ContextFlag context) {
   app.add_option("-t,--threads", flags.threads, "Threads (default: the physical cores that this process may use)")
       ->check(CLI::Range(std::size_t{1}, kMaxThreads))
       ->option_text("N")
+      ->group(kModelGroup);
+  app.add_option("--numa", flags.numa,
+                 "Memory nodes to divide weights and work among: auto (the machine's; each thread stays on its node), "
+                 "off, or a number, which divides alike without such nodes")
+      ->check(check_numa)
+      ->option_text("auto|off|N")
       ->group(kModelGroup);
   if (context == ContextFlag::with) {
     app.add_option("-c,--ctx-size", flags.context,

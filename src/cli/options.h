@@ -19,7 +19,7 @@ struct EngineFlags {
   std::size_t threads = 0;
   std::uint64_t context = 0;
   std::uint64_t memory = 0;
-  std::string isa, numerics, kv_type;
+  std::string isa, numerics, kv_type, numa;
 
   /// `fallback` is the arithmetic when --numerics is not given.
   engine::EngineOptions options(kernels::Numerics fallback) const;

@@ -4,8 +4,10 @@
 #include <chrono>
 #include <utility>
 
+#include "base/cpu_count.h"
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/memory_nodes.h"
 #include "base/thread_pool.h"
 #include "engine/kv_sequence.h"
 #include "engine/memory_plan.h"
@@ -51,7 +53,7 @@ std::string_view to_string(FinishReason reason) {
 
 struct Engine::Impl {
   Impl(const formats::Checkpoint& checkpoint, const EngineOptions& options)
-      : pool(options.threads != 0 ? options.threads : base::default_thread_count()),
+      : pool(team(options)),
         ops(kernels::kernel_table(options.isa.value_or(kernels::best_isa())), pool, options.numerics),
         plan(make_plan(checkpoint, options)),
         chunk(options.chunk),
@@ -60,6 +62,13 @@ struct Engine::Impl {
         cache(decoder.block_bytes()),
         logits(decoder.vocab_size()) {
     batch.reserve(chunk);
+  }
+
+  static base::TeamPlan team(const EngineOptions& options) {
+    const std::size_t threads = options.threads != 0 ? options.threads : base::default_thread_count();
+    const auto nodes = base::memory_nodes(base::allowed_cpus(), "");
+    if (options.numa && *options.numa != nodes.size()) return base::simulated_team(threads, *options.numa);
+    return base::plan_team(threads, nodes, "");
   }
 
   static MemoryPlan make_plan(const formats::Checkpoint& checkpoint, const EngineOptions& options) {

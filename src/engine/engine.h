@@ -23,7 +23,10 @@ namespace minke::engine {
 using TokenId = std::int32_t;
 
 struct EngineOptions {
-  std::size_t threads = 0;          ///< 0: base::default_thread_count()
+  std::size_t threads = 0;  ///< 0: base::default_thread_count()
+  /// Memory nodes that weights and work are divided among; unset: the machine's. A number that the machine does not
+  /// have only divides, and pins no thread.
+  std::optional<std::size_t> numa;
   std::optional<kernels::Isa> isa;  ///< unset: the best that runs here
   kernels::Numerics numerics = kernels::Numerics::fast;
   std::optional<kernels::KvType> kv_type;  ///< unset: bf16 in fast, f32 in exact

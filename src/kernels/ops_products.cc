@@ -5,6 +5,7 @@
 #include "kernels/activations.h"
 #include "kernels/codec.h"
 #include "kernels/kernel_table.h"
+#include "kernels/node_split.h"
 #include "kernels/ops.h"
 
 namespace minke::kernels {
@@ -14,9 +15,6 @@ namespace {
 constexpr std::size_t kWorkPerTask = std::size_t{1} << 15;
 /// Tasks per thread at most, so that threads that start late or run slower get fewer.
 constexpr std::size_t kTasksPerThread = 16;
-/// Tiles that are cut together: 32 outputs, a whole group of the quantised activations that they may become.
-constexpr std::size_t kTilesTogether = kGroupInputs / kTileOutputs;
-
 /// Row blocks that share a decoded tile: 128 rows.
 constexpr std::size_t kRowBlocksTogether = 8;
 
@@ -25,7 +23,8 @@ constexpr std::size_t divide_up(std::size_t a, std::size_t b) { return (a + b - 
 const PackedMatrix& weight_of(const Product& product) { return *product.weight; }
 const PackedMatrix& weight_of(const GatedProduct& product) { return *product.gate; }
 
-/// How a product is cut: runs of tiles, and with few tiles and many rows also runs of row blocks.
+/// How a memory node's part of a product is cut: runs of tiles, and with few tiles and many rows also runs of row
+/// blocks.
 struct Cut {
   std::size_t tiles_per_task = 1, tile_tasks = 0;
   std::size_t rows_per_task = 1, row_tasks = 0;
@@ -35,12 +34,13 @@ struct Cut {
 struct CutAim {
   std::size_t work = 0;              ///< multiply-adds of a task
   std::size_t least_row_blocks = 1;  ///< of a task: fewer decode the same weights more often
+  std::size_t nodes = 1;
 };
 
 Cut cut_product(const PackedMatrix& w, std::size_t rows, std::size_t passes, const CutAim& aim) {
   Cut cut;
   if (rows == 0) return cut;
-  const std::size_t pairs = divide_up(divide_up(w.rows(), kTileOutputs), kTilesTogether);
+  const std::size_t pairs = node_tiles(w.rows(), aim.nodes) / kTilesTogether;
   const std::size_t pair_work = std::max<std::size_t>(1, kGroupInputs * w.cols() * rows * passes);
   const std::size_t pairs_per_task = std::clamp<std::size_t>(aim.work / pair_work, 1, pairs);
   cut.tiles_per_task = pairs_per_task * kTilesTogether;
@@ -66,25 +66,31 @@ void Ops::run_products(std::span<AnyProduct> products, std::size_t passes, const
     pairs += divide_up(weight_of(p).rows(), kGroupInputs);
   }
   const CutAim aim{.work = std::max(kWorkPerTask, total / (pool_->size() * kTasksPerThread)),
-                   .least_row_blocks = pairs < 2 * pool_->size() ? 1 : kRowBlocksTogether};
+                   .least_row_blocks = pairs < 2 * pool_->size() ? 1 : kRowBlocksTogether,
+                   .nodes = pool_->nodes()};
   std::size_t tasks = 0;
   for (AnyProduct& p : products) {
     p.first_task = tasks;
     const Cut cut = cut_product(weight_of(p), p.block.rows, passes, aim);
     tasks += cut.tile_tasks * cut.row_tasks;
   }
-  const auto run = [&](std::size_t index) {
+  // Tasks of node 0, of all products, then those of node 1; each node's are numbered alike.
+  const auto run = [&](std::size_t of_all) {
+    const std::size_t node = of_all / tasks, index = of_all % tasks;
     // The last product that begins at or before this task; those without rows begin where the next one does.
     const auto after = std::upper_bound(products.begin(), products.end(), index,
                                         [](std::size_t i, const AnyProduct& p) { return i < p.first_task; });
     const AnyProduct& p = *(after - 1);
     const Cut cut = cut_product(weight_of(p), p.block.rows, passes, aim);
     const std::size_t i = index - p.first_task;
-    task(p, i / cut.row_tasks * cut.tiles_per_task, cut.tiles_per_task, i % cut.row_tasks * cut.rows_per_task,
-         cut.rows_per_task);
+    const std::size_t each = node_tiles(weight_of(p).rows(), aim.nodes);
+    const std::size_t tile = i / cut.row_tasks * cut.tiles_per_task, first = node * each + tile;
+    // The last node's part may be short, or empty.
+    if (first >= divide_up(weight_of(p).rows(), kTileOutputs)) return;
+    task(p, first, std::min(cut.tiles_per_task, each - tile), i % cut.row_tasks * cut.rows_per_task, cut.rows_per_task);
   };
-  if (total > 2 * kWorkPerTask) return pool_->run(tasks, run);
-  for (std::size_t i = 0; i < tasks; ++i) run(i);
+  if (total > 2 * kWorkPerTask) return pool_->run_by_node(tasks, run);
+  for (std::size_t i = 0; i < aim.nodes * tasks; ++i) run(i);
 }
 
 void Ops::linear(std::span<Product> products) const {

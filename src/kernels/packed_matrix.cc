@@ -11,6 +11,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "kernels/codec.h"
+#include "kernels/node_split.h"
 
 namespace minke::kernels {
 namespace {
@@ -218,11 +219,15 @@ PackedMatrix PackedMatrix::pack(const MatrixSource& source, base::ThreadPool& po
   const std::size_t tiles = (matrix.rows_ + kTileOutputs - 1) / kTileOutputs;
   const std::size_t per_task =
       static_cast<std::size_t>(std::max<std::uint64_t>(1, kPackTaskBytes / matrix.tile_bytes_));
+  // The thread that writes a page first has it in the memory of its node.
+  const std::size_t of_node = std::min(tiles, node_tiles(matrix.rows_, pool.nodes()));
+  const std::size_t tasks = (of_node + per_task - 1) / per_task;
   const auto task = [&](std::size_t index) {
-    const std::size_t end = std::min(tiles, (index + 1) * per_task);
-    for (std::size_t tile = index * per_task; tile < end; ++tile) packer.pack_tile(tile);
+    const std::size_t node_first = index / tasks * of_node, first = node_first + index % tasks * per_task;
+    const std::size_t end = std::min({tiles, node_first + of_node, first + per_task});
+    for (std::size_t tile = first; tile < end; ++tile) packer.pack_tile(tile);
   };
-  pool.run((tiles + per_task - 1) / per_task, task);
+  pool.run_by_node(tasks, task);
 
   if (packer.first_bad() != FirstBad::kNone)
     throw Error(ErrorCode::numeric,

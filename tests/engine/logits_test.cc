@@ -18,12 +18,13 @@ struct Run {
   kernels::Numerics numerics = kernels::Numerics::exact;
   std::size_t chunk = 512;
   std::size_t threads = 2;
+  std::optional<std::size_t> numa;
   std::optional<kernels::Isa> isa;
 };
 
 std::vector<float> run_logits(const std::string& path, const std::vector<std::int32_t>& ids, const Run& run) {
   const auto checkpoint = formats::Checkpoint::open(path);
-  Engine engine(*checkpoint, {.threads = run.threads, .isa = run.isa, .numerics = run.numerics});
+  Engine engine(*checkpoint, {.threads = run.threads, .numa = run.numa, .isa = run.isa, .numerics = run.numerics});
   std::vector<float> all;
   engine.logits(ids, run.chunk, [&](std::size_t, std::span<const float> row) {
     all.insert(all.end(), row.begin(), row.end());
@@ -87,6 +88,15 @@ TEST_P(TinyCheckpoint, ChunkingAndThreadsDoNotChangeABit) {
         EXPECT_EQ(run_logits(folder(), ids(), {.numerics = numerics, .chunk = chunk, .threads = threads}), whole)
             << name() << " " << to_string(numerics) << " chunk " << chunk << " threads " << threads;
   }
+}
+
+TEST_P(TinyCheckpoint, DividingAmongMemoryNodesDoesNotChangeABit) {
+  const std::vector<float> whole = run_logits(folder(), ids(), {.numerics = kernels::Numerics::fast, .threads = 1});
+  for (const std::size_t nodes : {std::size_t{2}, std::size_t{3}})
+    EXPECT_EQ(
+        run_logits(folder(), ids(), {.numerics = kernels::Numerics::fast, .chunk = 9, .threads = 3, .numa = nodes}),
+        whole)
+        << name() << " " << nodes << " nodes";
 }
 
 TEST_P(TinyCheckpoint, EveryInstructionSetGivesTheSameBits) {

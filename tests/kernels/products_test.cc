@@ -26,7 +26,7 @@ std::vector<std::uint32_t> bits_of(const std::vector<float>& values) {
 struct Case {
   Isa isa;
   Numerics numerics;
-  std::size_t threads;
+  std::size_t threads, nodes;
 };
 
 class Products : public ::testing::TestWithParam<Case> {
@@ -47,7 +47,7 @@ class Products : public ::testing::TestWithParam<Case> {
     return y;
   }
 
-  base::ThreadPool pool{GetParam().threads};
+  base::ThreadPool pool{base::simulated_team(GetParam().threads, GetParam().nodes)};
   Ops ops{kernel_table(GetParam().isa), pool, GetParam().numerics};
 };
 
@@ -208,14 +208,18 @@ TEST(WeightedSums, GoInOrderOfRank) {
 std::vector<Case> all_cases() {
   std::vector<Case> cases;
   for (const Isa isa : available_isas())
-    for (const Numerics numerics : {Numerics::exact, Numerics::fast})
-      for (const std::size_t threads : {1U, 3U}) cases.push_back({isa, numerics, threads});
+    for (const Numerics numerics : {Numerics::exact, Numerics::fast}) {
+      for (const std::size_t threads : {1U, 3U}) cases.push_back({isa, numerics, threads, 1});
+      cases.push_back({isa, numerics, 3, 2});
+      cases.push_back({isa, numerics, 4, 4});
+    }
   return cases;
 }
 INSTANTIATE_TEST_SUITE_P(Everywhere, Products, ::testing::ValuesIn(all_cases()), [](const auto& item) {
   std::string isa(to_string(item.param.isa));
   std::ranges::replace(isa, '-', '_');  // names of tests are identifiers
-  return isa + (item.param.numerics == Numerics::exact ? "_exact_" : "_fast_") + std::to_string(item.param.threads);
+  return isa + (item.param.numerics == Numerics::exact ? "_exact_" : "_fast_") + std::to_string(item.param.threads) +
+         (item.param.nodes > 1 ? "_on_" + std::to_string(item.param.nodes) + "_nodes" : "");
 });
 
 }  // namespace
