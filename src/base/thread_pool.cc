@@ -88,6 +88,7 @@ class SignalsBlocked {
 // A thread begins with the share of its own number: no two threads meet on one counter until the first is through, and
 // a thread's indices follow one another, as the memory behind them does. Then it takes what is left of the others',
 // those of its own memory node first.
+// NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding): what threads write has cache lines of its own
 struct ThreadPool::Shared {
   struct alignas(kCacheLine) Share {
     std::atomic<std::int64_t> unclaimed{0};

@@ -188,6 +188,7 @@ EngineInfo Engine::info() const {
   const models::DecoderConfig& config = impl_->decoder.config();
   EngineInfo info{.kernels = std::string(kernels::name(impl_->ops.table())),
                   .threads = impl_->pool.size(),
+                  .nodes = impl_->pool.nodes(),
                   .context = impl_->plan.context,
                   .trained_context = static_cast<std::size_t>(config.max_position_embeddings),
                   .weight_bytes = impl_->plan.weight_bytes,

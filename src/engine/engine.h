@@ -72,6 +72,7 @@ struct Callbacks {
 struct EngineInfo {
   std::string kernels;  ///< name of the kernel table
   std::size_t threads = 0;
+  std::size_t nodes = 1;  ///< memory nodes that weights and work are divided among
   std::size_t context = 0;
   std::size_t trained_context = 0;
   std::uint64_t weight_bytes = 0;
