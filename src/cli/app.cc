@@ -37,7 +37,8 @@ constexpr const char* kExamples =
     "  minke show ./model.gguf                           what it is, what it needs, how fast it will be\n"
     "  minke list                                        the models in the store\n"
     "\n"
-    "MODEL is a name in the store, a folder with safetensors, a .gguf file or the first file of a split one.\n"
+    "MODEL is a name in the store, a folder with safetensors, a .gguf file or the first file of a split one,\n"
+    "or a .minke file.\n"
     "Every flag has an environment name, MINKE_ and the flag: MINKE_THREADS=2 is --threads 2. The store is\n"
     "$MINKE_MODELS, by default minke/models under the XDG data folder. Results go to standard output,\n"
     "everything else to standard error. Exit status: 0, 1 failed, 2 wrong usage, 130 stopped by Ctrl-C.\n"
@@ -96,6 +97,7 @@ int parse_and_run(int argc, const char* const* argv) {
   add_tokenize_command(app, session);
   add_detokenize_command(app, session);
   add_eval_command(app, session);
+  add_convert_command(app, session);
   add_gen_command(app, session);
   add_bench_command(app, session);
   add_doctor_command(app, session);

@@ -137,7 +137,7 @@ std::string start_text(const engine::EngineInfo& info, bool context_given) {
                    info.nodes > 1 ? base::cat(" on ", info.nodes, " memory nodes, ") : ", ",
                    kernels::to_string(info.numerics), ", KV ", info.kv_type == kernels::KvType::f32 ? "f32" : "bf16",
                    ", context ", grouped(info.context), " (", why, "), weights ", byte_text(info.weight_bytes),
-                   " + KV ", byte_text(info.kv_bytes_per_token * info.context));
+                   info.weights_mapped ? " mapped" : "", " + KV ", byte_text(info.kv_bytes_per_token * info.context));
 }
 
 }  // namespace minke::cli

@@ -33,6 +33,7 @@ void add_rm_command(CLI::App& app, Session& session);
 void add_tokenize_command(CLI::App& app, Session& session);
 void add_detokenize_command(CLI::App& app, Session& session);
 void add_eval_command(CLI::App& app, Session& session);
+void add_convert_command(CLI::App& app, Session& session);
 void add_gen_command(CLI::App& app, Session& session);
 void add_bench_command(CLI::App& app, Session& session);
 void add_doctor_command(CLI::App& app, Session& session);

@@ -28,7 +28,9 @@ bool is_configuration(const std::string& model) {
   if (fs::exists(path / "model.safetensors", ignored) || fs::exists(path / "model.safetensors.index.json", ignored))
     return false;
   for (fs::directory_iterator it(path, ignored), end; it != end; it.increment(ignored))
-    if (it->path().extension() == ".gguf" || it->path().extension() == ".safetensors") return false;
+    if (it->path().extension() == ".gguf" || it->path().extension() == ".safetensors" ||
+        it->path().extension() == ".minke")
+      return false;
   return true;
 }
 
@@ -64,7 +66,8 @@ void describe_metadata(const formats::Checkpoint& checkpoint, ModelReport& repor
 
 MemoryNeed memory_need(const ModelReport& report, std::uint64_t context, std::size_t chunk) {
   const std::uint64_t blocks = (context + kernels::kKvBlock - 1) / kernels::kKvBlock;
-  return {context, report.sizes.weight_bytes + blocks * kernels::kKvBlock * report.kv_bytes_per_token +
+  return {context, (report.sizes.mapped ? 0 : report.sizes.weight_bytes) +
+                       blocks * kernels::kKvBlock * report.kv_bytes_per_token +
                        models::workspace_bytes(report.config, chunk)};
 }
 

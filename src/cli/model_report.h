@@ -15,7 +15,7 @@ namespace minke::cli {
 
 struct MemoryNeed {
   std::uint64_t context = 0;
-  std::uint64_t bytes = 0;  ///< packed weights, KV cache and workspace
+  std::uint64_t bytes = 0;  ///< packed weights (not a mapped file's), KV cache and workspace
 };
 
 struct ModelReport {

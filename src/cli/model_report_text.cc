@@ -23,6 +23,15 @@ std::string kind_name(formats::CheckpointKind kind) {
   return kind == formats::CheckpointKind::gguf ? "gguf" : "safetensors";
 }
 
+std::string format_name(const ModelReport& r) { return r.sizes.mapped ? "tiled" : kind_name(r.kind); }
+
+std::string file_text(const models::ModelSizes& sizes) {
+  const std::string tensors = base::cat(byte_text(sizes.file_bytes), " of tensors, ");
+  if (sizes.mapped)
+    return base::cat(tensors, "tiled: ", byte_text(sizes.weight_bytes), " of them mapped as they are, not loaded");
+  return base::cat(tensors, byte_text(sizes.weight_bytes), " once loaded");
+}
+
 std::string kv_name(kernels::KvType type) { return type == kernels::KvType::f32 ? "f32" : "bf16"; }
 
 std::string groups_text(const models::ModelSizes& sizes) {
@@ -173,7 +182,8 @@ std::string report_text(const ModelReport& r) {
   if (!r.name.empty()) text += line("name", r.name);
   if (!r.licence.empty()) text += line("licence", r.licence);
   text += line("architecture", base::cat(r.config.architecture, " (", models::to_string(r.config.attention.kind), ", ",
-                                         feed_forward_text(r.config), "), ", kind_name(r.kind)));
+                                         feed_forward_text(r.config), "), ", format_name(r),
+                                         r.sizes.mapped ? base::cat(" from ", kind_name(r.kind)) : std::string()));
   if (!r.planned.empty()) text += line("weights", base::cat("not here; as the configuration says, in ", r.planned));
   text += line("shape", shape_text(r.config));
   if (has_experts(r.config)) text += line("experts", experts_text(r.config.feed_forward.moe));
@@ -188,10 +198,10 @@ std::string report_text(const ModelReport& r) {
   text += line("sampling", r.sampling_text);
   text += line("KV cache", base::cat(byte_text(r.kv_bytes_per_token), " per token (", kv_name(r.kv_type), ")"));
   for (const MemoryNeed& need : r.memory) {
-    text += line("memory", base::cat(byte_text(need.bytes), " at a context of ", grouped(need.context), " tokens"));
+    text += line("memory", base::cat(byte_text(need.bytes), " at a context of ", grouped(need.context), " tokens",
+                                     r.sizes.mapped ? " beside the mapped file" : ""));
   }
-  text += line("file", base::cat(byte_text(r.sizes.file_bytes), " of tensors, ", byte_text(r.sizes.weight_bytes),
-                                 " once loaded"));
+  text += line("file", file_text(r.sizes));
   if (r.sizes.nextn.tensors > 0) text += line("multi-token", nextn_text(r));
   text += line("decode speed",
                base::cat("at most ", rate_text(r.decode_limit), " tok/s here: ", byte_text(r.sizes.bytes_per_token),
@@ -218,7 +228,8 @@ std::string report_json(const ModelReport& r, std::span<const formats::TensorVie
   object["path"] = r.path;
   if (!r.name.empty()) object["name"] = base::to_valid_utf8(r.name);
   if (!r.licence.empty()) object["licence"] = base::to_valid_utf8(r.licence);
-  object["format"] = kind_name(r.kind);
+  object["format"] = format_name(r);
+  object["made_from"] = r.sizes.mapped ? json::value(kind_name(r.kind)) : json::value(nullptr);
   object["planned"] = r.planned.empty() ? json::value(nullptr) : json::value(r.planned);
   object["architecture"] = r.config.architecture;
   object["parameters"] = r.sizes.parameters;

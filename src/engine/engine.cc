@@ -126,8 +126,10 @@ void Engine::Impl::step(std::span<const TokenId> tokens, std::size_t first, bool
                      .wants_logits = out != nullptr && (all_logits || i + 1 == tokens.size())});
   cache.reserve(first + tokens.size());
   const kernels::KvView view = cache.view();
-  decoder.forward(ops, batch, std::span(&view, 1), workspace, out);
+  // Until the weights are known to have been whole, the cache holds nothing of this step.
   cache.tokens.resize(first);
+  decoder.forward(ops, batch, std::span(&view, 1), workspace, out);
+  decoder.check_files();
   cache.tokens.insert(cache.tokens.end(), tokens.begin(), tokens.end());
 }
 
@@ -192,6 +194,7 @@ EngineInfo Engine::info() const {
                   .context = impl_->plan.context,
                   .trained_context = static_cast<std::size_t>(config.max_position_embeddings),
                   .weight_bytes = impl_->plan.weight_bytes,
+                  .weights_mapped = impl_->plan.weights_mapped,
                   .kv_bytes_per_token = impl_->plan.kv_bytes_per_token,
                   .numerics = impl_->ops.numerics(),
                   .kv_type = impl_->decoder.kv_layout().type,

@@ -76,6 +76,7 @@ struct EngineInfo {
   std::size_t context = 0;
   std::size_t trained_context = 0;
   std::uint64_t weight_bytes = 0;
+  bool weights_mapped = false;  ///< in a tiled file's map, not in memory of the process
   std::uint64_t kv_bytes_per_token = 0;
   kernels::Numerics numerics = kernels::Numerics::fast;
   kernels::KvType kv_type = kernels::KvType::bf16;

@@ -12,11 +12,16 @@ namespace {
 /// Below this a chat cannot be held; saying so beats loading.
 constexpr std::size_t kLeastContext = 256;
 
+/// Of a mapped model that does not fit into memory: enough for a conversation, little beside the weights.
+constexpr std::uint64_t kCrowdedContext = 4096;
+
 std::string megabytes(std::uint64_t bytes) { return base::cat((bytes + 999'999) / 1'000'000, " MB"); }
 
 std::string needs(const MemoryPlan& plan) {
-  return base::cat("weights ", megabytes(plan.weight_bytes), " + work space ", megabytes(plan.workspace_bytes), " + ",
-                   plan.context, " tokens of context ", megabytes(plan.context * plan.kv_bytes_per_token));
+  const std::string weights =
+      plan.weights_mapped ? std::string() : base::cat("weights ", megabytes(plan.weight_bytes), " + ");
+  return base::cat(weights, "work space ", megabytes(plan.workspace_bytes), " + ", plan.context, " tokens of context ",
+                   megabytes(plan.context * plan.kv_bytes_per_token));
 }
 
 }  // namespace
@@ -28,10 +33,15 @@ MemoryPlan plan_memory(const models::DecoderConfig& config, const models::ModelS
   plan.kv_bytes_per_token = models::kv_bytes_per_token(config, kv_type);
   plan.workspace_bytes =
       models::workspace_bytes(config, chunk) + sizeof(float) * static_cast<std::uint64_t>(config.vocab_size);
-  const std::uint64_t fixed = plan.weight_bytes + plan.workspace_bytes;
-  const std::uint64_t fits = available > fixed ? (available - fixed) / plan.kv_bytes_per_token : 0;
+  plan.weights_mapped = sizes.mapped;
+  const auto tokens_beside = [&](std::uint64_t fixed) {
+    return available > fixed ? (available - fixed) / plan.kv_bytes_per_token : 0;
+  };
+  const std::uint64_t beside_all = tokens_beside(plan.weight_bytes + plan.workspace_bytes);
+  const std::uint64_t fits = plan.weights_mapped ? tokens_beside(plan.workspace_bytes) : beside_all;
+  const std::uint64_t suits = std::max(beside_all, std::min(fits, kCrowdedContext));
   const auto trained = static_cast<std::size_t>(config.max_position_embeddings);
-  plan.context = wanted != 0 ? wanted : std::min<std::size_t>(trained, fits / kernels::kKvBlock * kernels::kKvBlock);
+  plan.context = wanted != 0 ? wanted : std::min<std::size_t>(trained, suits / kernels::kKvBlock * kernels::kKvBlock);
   const std::size_t least = wanted != 0 ? wanted : std::min(trained, kLeastContext);
   if (fits < least) {
     plan.context = least;

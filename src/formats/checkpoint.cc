@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/quote.h"
 #include "formats/checkpoint_builder.h"
+#include "formats/tiled.h"
 
 namespace minke::formats {
 namespace {
@@ -39,6 +40,7 @@ std::uint64_t TensorView::elements() const noexcept {
 }
 
 std::uint64_t TensorView::bytes() const noexcept {
+  if (!data.empty()) return data.size();
   const DTypeInfo& type = info(dtype);
   return elements() / type.block_elements * type.block_bytes;
 }
@@ -65,7 +67,7 @@ std::shared_ptr<const Checkpoint> Checkpoint::open(const std::string& path) {
     throw Error(ErrorCode::invalid_argument, cat(path, ": expected the model's folder, got one of its files"),
                 "a safetensors model is opened by its folder, which also holds config.json");
   CheckpointBuilder builder(CheckpointKind::gguf, path);
-  builder.load_gguf();
+  builder.load_file();
   return builder.finish();
 }
 
@@ -112,6 +114,15 @@ CheckpointBuilder::CheckpointBuilder(CheckpointKind kind, std::string path) : ch
   while (path.size() > 1 && path.back() == '/') path.pop_back();
   checkpoint_->kind_ = kind;
   checkpoint_->path_ = std::move(path);
+}
+
+void CheckpointBuilder::load_file() {
+  const base::MappedFile& file = map(checkpoint_->path_);
+  if (has_tiled_magic(file.data()) || file.path().ends_with(".minke")) {
+    load_tiled(file);
+  } else {
+    load_gguf(file);
+  }
 }
 
 const base::MappedFile& CheckpointBuilder::map(const std::string& path) {

@@ -1,5 +1,5 @@
-// A checkpoint on disk: a safetensors folder or a GGUF file (also split), opened once, checked whole,
-// then seen as named tensor views over read-only maps.
+// A checkpoint on disk: a safetensors folder, a GGUF file (also split) or a tiled file made of either, opened once,
+// checked whole, then seen as named tensor views over read-only maps.
 #pragma once
 
 #include <cstdint>
@@ -19,16 +19,17 @@
 
 namespace minke::formats {
 
-/// One tensor: its bytes are inside `file`'s map, exactly as long as shape and type say.
+/// One tensor: its bytes are inside `file`'s map, exactly as long as shape and type say (tiled: what loading checks).
 struct TensorView {
   std::string name;
   DType dtype = DType::f32;
   std::vector<std::uint64_t> shape;  ///< outermost first, as PyTorch prints it (GGUF's order reversed)
   std::span<const std::byte> data;
   const base::MappedFile* file = nullptr;
+  bool tiled = false;  ///< as the kernels read it (formats/tiled.h), not row after row
 
   std::uint64_t elements() const noexcept;
-  /// Of the data, also where the checkpoint is only planned and `data` is empty.
+  /// Of the data; where the checkpoint is only planned and `data` is empty, what they will be.
   std::uint64_t bytes() const noexcept;
   /// "[151936, 1536]"
   std::string shape_text() const;
@@ -39,7 +40,7 @@ enum class CheckpointKind { safetensors, gguf };
 class Checkpoint {
  public:
   /// `path`: a folder with config.json and model.safetensors or model.safetensors.index.json; a .gguf
-  /// file, or the first file of a split one. Every header is checked here: types, shapes, extents inside
+  /// file, or the first file of a split one; a tiled file. Every header is checked here: types, shapes, extents inside
   /// the files, no overlap, no duplicate names, no missing shard. Errors name the file and the item.
   static std::shared_ptr<const Checkpoint> open(const std::string& path);
 
@@ -51,7 +52,9 @@ class Checkpoint {
   static std::shared_ptr<const Checkpoint> planned(const Checkpoint& config, CheckpointKind kind,
                                                    std::span<const TensorSpec> tensors);
 
+  /// Of a tiled file: what it was made of, whose configuration and names it has.
   CheckpointKind kind() const noexcept { return kind_; }
+  bool is_tiled() const noexcept { return tiled_; }
   const std::string& path() const noexcept { return path_; }
 
   /// In file order.
@@ -71,6 +74,8 @@ class Checkpoint {
   const boost::json::object& tokenizer_config() const noexcept { return tokenizer_config_; }
   /// Path of tokenizer.json in a safetensors folder; empty when there is none (also for GGUF).
   const std::string& tokenizer_path() const noexcept { return tokenizer_path_; }
+  /// The text of tokenizer.json inside a tiled file; empty when there is none.
+  std::string_view tokenizer_text() const noexcept { return tokenizer_text_; }
   /// The chat template of a safetensors folder: chat_template.jinja if it is there, else the string
   /// (or the entry named "default") of tokenizer_config.json's `chat_template`; of a GGUF,
   /// tokenizer.chat_template. Empty when there is none.
@@ -82,6 +87,8 @@ class Checkpoint {
   /// False when this is a configuration alone, or a plan.
   bool has_weights() const noexcept { return !files_.empty(); }
 
+  /// What the tensors' views are over.
+  std::span<const std::shared_ptr<const base::MappedFile>> files() const noexcept { return files_; }
   /// Throws Error(io) if a file was truncated while it was mapped.
   void check_files() const;
 
@@ -90,12 +97,14 @@ class Checkpoint {
   friend class CheckpointBuilder;
 
   CheckpointKind kind_ = CheckpointKind::safetensors;
+  bool tiled_ = false;
   std::string path_, config_path_;
   std::vector<std::shared_ptr<const base::MappedFile>> files_;
   std::vector<TensorView> tensors_;
   std::vector<std::uint32_t> by_name_;  // indices into tensors_, sorted by name
   boost::json::object config_, generation_config_, tokenizer_config_;
   std::string tokenizer_path_, chat_template_;
+  std::string_view tokenizer_text_;
   GgufMetadata metadata_;
 };
 

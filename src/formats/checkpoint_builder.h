@@ -10,6 +10,8 @@
 
 namespace minke::formats {
 
+struct TiledHeader;
+
 class CheckpointBuilder {
  public:
   CheckpointBuilder(CheckpointKind kind, std::string path);
@@ -20,8 +22,8 @@ class CheckpointBuilder {
   void load_config(const std::string& file);
   /// What `config` would be with these tensors.
   void plan(const Checkpoint& config, std::span<const TensorSpec> tensors);
-  /// A GGUF file, or the first file of a split one.
-  void load_gguf();
+  /// A tiled file, a GGUF file, or the first file of a split one.
+  void load_file();
 
   /// Sorts the names, refuses duplicates, checks the maps.
   std::shared_ptr<const Checkpoint> finish();
@@ -34,8 +36,13 @@ class CheckpointBuilder {
   void load_sharded(const std::string& index_file);
   void load_texts();
   // GGUF
+  void load_gguf(const base::MappedFile& file);
   void add_gguf_tensors(const GgufHeader& header, const base::MappedFile& file);
   void load_gguf_parts(std::uint64_t count, std::uint64_t expected_tensors);
+
+  // tiled
+  void load_tiled(const base::MappedFile& file);
+  void load_tiled_texts(const TiledHeader& header);
 
   std::shared_ptr<Checkpoint> checkpoint_;
 };

@@ -42,8 +42,7 @@ Split split_of(const GgufMetadata& metadata) {
 
 }  // namespace
 
-void CheckpointBuilder::load_gguf() {
-  const base::MappedFile& file = map(checkpoint_->path_);
+void CheckpointBuilder::load_gguf(const base::MappedFile& file) {
   GgufHeader header = parse_gguf(file.data(), file.data().size(), file.path());
   const Split split = split_of(header.metadata);
   if (split.count > 1) {

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/quote.h"
 #include "base/read_file.h"
+#include "formats/chat_template.h"
 #include "formats/checkpoint_builder.h"
 #include "formats/json.h"
 #include "formats/safetensors.h"
@@ -143,24 +144,6 @@ std::string first_absent(const WeightMap& map, std::string_view shard, const std
   return "''";
 }
 
-/// The template of tokenizer_config.json: a string, or a list of {name, template} with one named "default".
-std::string template_of(const json::object& config, const std::string& path) {
-  const json::value* field = config.if_contains("chat_template");
-  if (field == nullptr || field->is_null()) return {};
-  if (field->is_string()) return std::string(view(field->get_string()));
-  if (!field->is_array())
-    throw Error(ErrorCode::format, cat(path, ": chat_template: expected a string or a list of named templates"));
-  for (const json::value& entry : field->get_array()) {
-    const json::object* named = entry.if_object();
-    const json::value* name = named != nullptr ? named->if_contains("name") : nullptr;
-    const json::value* text = named != nullptr ? named->if_contains("template") : nullptr;
-    if (name == nullptr || text == nullptr || !name->is_string() || !text->is_string())
-      throw Error(ErrorCode::format, cat(path, ": chat_template: expected entries with a name and a template"));
-    if (view(name->get_string()) == "default") return std::string(view(text->get_string()));
-  }
-  return {};
-}
-
 }  // namespace
 
 void CheckpointBuilder::load_safetensors_folder() {
@@ -198,7 +181,7 @@ void CheckpointBuilder::load_texts() {
   if (is_file(folder + "chat_template.jinja")) {
     checkpoint.chat_template_ = base::read_file(folder + "chat_template.jinja", kMaxTemplateBytes);
   } else {
-    checkpoint.chat_template_ = template_of(checkpoint.tokenizer_config_, folder + "tokenizer_config.json");
+    checkpoint.chat_template_ = chat_template_of(checkpoint.tokenizer_config_, folder + "tokenizer_config.json");
   }
 }
 

@@ -103,6 +103,12 @@ std::optional<DType> dtype_from_safetensors(std::string_view name) {
   return std::nullopt;
 }
 
+std::optional<DType> dtype_from_name(std::string_view name) {
+  for (std::size_t i = 0; i < kInfo.size(); ++i)
+    if (kInfo[i].name == name) return static_cast<DType>(i);
+  return std::nullopt;
+}
+
 std::optional<DType> dtype_from_ggml(std::uint32_t number) {
   return number < kGgmlTypes.size() ? kGgmlTypes[number].type : std::nullopt;
 }

@@ -46,6 +46,9 @@ const DTypeInfo& info(DType type);
 /// By the safetensors spelling ("F32", "BF16", "F8_E4M3"); nullopt when this program does not read it.
 std::optional<DType> dtype_from_safetensors(std::string_view name);
 
+/// By info().name; nullopt when there is none.
+std::optional<DType> dtype_from_name(std::string_view name);
+
 /// By ggml's type number; nullopt when this program does not read it.
 std::optional<DType> dtype_from_ggml(std::uint32_t number);
 

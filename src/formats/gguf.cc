@@ -90,6 +90,7 @@ class HeaderParser {
            cat("expected at most what ", in_.remaining(), " bytes can hold, got ", tensors, " tensors and ", keys,
                " keys, which need at least ", least));
     header.metadata = GgufMetadata(in_.source(), read_metadata(keys));
+    header.metadata_end = in_.offset();
     read_alignment(header.metadata);
     header.tensors.reserve(tensors);
     for (std::uint64_t i = 0; i < tensors; ++i) header.tensors.push_back(read_tensor(i));

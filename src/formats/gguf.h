@@ -64,6 +64,7 @@ struct GgufHeader {
   std::uint32_t version = 0;
   GgufMetadata metadata;
   std::vector<GgufTensor> tensors;
+  std::uint64_t metadata_end = 0;  ///< the byte after the last key's value: where the tensor table begins
 };
 
 /// Parses and checks a header. `data` is the whole file (`file_size` bytes) or as much of its start as

@@ -242,14 +242,18 @@ json::value parse_json(std::string_view text, std::string_view source) {
   return builder.stack.release();
 }
 
-json::object read_json_object(const std::string& path, std::uint64_t max_bytes) {
-  json::value value = parse_json(base::read_file(path, max_bytes), path);
+json::object parse_json_object(std::string_view text, std::string_view source) {
+  json::value value = parse_json(text, source);
   if (!value.is_object()) {
     const json::string_view kind = json::to_string(value.kind());
     throw Error(ErrorCode::format,
-                cat(path, ": expected a JSON object, got ", std::string_view(kind.data(), kind.size())));
+                cat(source, ": expected a JSON object, got ", std::string_view(kind.data(), kind.size())));
   }
   return std::move(value.as_object());
+}
+
+json::object read_json_object(const std::string& path, std::uint64_t max_bytes) {
+  return parse_json_object(base::read_file(path, max_bytes), path);
 }
 
 }  // namespace minke::formats

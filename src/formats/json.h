@@ -13,6 +13,9 @@ namespace minke::formats {
 /// Error(format) "SOURCE: line L, column C: reason".
 boost::json::value parse_json(std::string_view text, std::string_view source);
 
+/// Text that must be a JSON object.
+boost::json::object parse_json_object(std::string_view text, std::string_view source);
+
 /// A whole file that must hold a JSON object, at most `max_bytes` long.
 boost::json::object read_json_object(const std::string& path, std::uint64_t max_bytes = 256u << 20);
 

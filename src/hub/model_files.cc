@@ -38,7 +38,7 @@ FileStat stat_file(const fs::path& path) {
 }
 
 struct Listing {
-  std::vector<std::string> ggufs;  // files that can be opened: single ones and first parts
+  std::vector<std::string> files;  // that can be opened alone: .minke, single .gguf and first parts of split ones
   bool config = false;
   bool weights = false;  // model.safetensors or its index: the names that a checkpoint is opened by
   bool safetensors = false;
@@ -57,8 +57,11 @@ void add_file(Listing& listing, const std::string& name, const FileStat& file) {
   } else if (name.ends_with(".gguf")) {
     listing.contents.any_model_file = true;
     if (parse_split_name(name).part <= 1) {
-      listing.ggufs.push_back(name);
+      listing.files.push_back(name);
     }
+  } else if (name.ends_with(".minke")) {
+    listing.contents.any_model_file = true;
+    listing.files.push_back(name);
   }
   if (name == "config.json" || listing.weights || listing.safetensors) {
     listing.contents.any_model_file = true;
@@ -79,7 +82,7 @@ Listing list_folder(const fs::path& folder) {
   if (error) {
     throw base::io_error(folder.string(), "read the folder", error.value());
   }
-  std::sort(listing.ggufs.begin(), listing.ggufs.end());
+  std::sort(listing.files.begin(), listing.files.end());
   return listing;
 }
 
@@ -119,17 +122,17 @@ FolderContents inspect_folder(const fs::path& folder) {
   Listing listing = list_folder(folder);
   FolderContents& contents = listing.contents;
   const bool safetensors = listing.config && listing.weights;
-  if (safetensors && listing.ggufs.empty()) {
+  if (safetensors && listing.files.empty()) {
     contents.format = ModelFormat::safetensors;
     contents.path = folder.string();
-  } else if (!safetensors && listing.ggufs.size() == 1) {
-    contents.format = ModelFormat::gguf;
-    contents.path = (folder / listing.ggufs.front()).string();
-  } else if (!safetensors && listing.ggufs.empty()) {
+  } else if (!safetensors && listing.files.size() == 1) {
+    contents.format = listing.files.front().ends_with(".minke") ? ModelFormat::tiled : ModelFormat::gguf;
+    contents.path = (folder / listing.files.front()).string();
+  } else if (!safetensors && listing.files.empty()) {
     contents.problem = missing_text(listing);
   } else {
     contents.problem = cat("several models in the folder:", safetensors ? " safetensors," : "");
-    for (const std::string& name : listing.ggufs) {
+    for (const std::string& name : listing.files) {
       contents.problem += cat(" ", name, ",");
     }
     contents.problem.pop_back();

@@ -28,8 +28,8 @@ namespace {
 constexpr std::string_view kTemporaryFolder = ".tmp";
 
 bool looks_like_path(std::string_view text) {
-  return text.find('/') != std::string_view::npos || text.ends_with(".gguf") || text.ends_with(".safetensors") ||
-         text == "." || text == "..";
+  return text.find('/') != std::string_view::npos || text.ends_with(".gguf") || text.ends_with(".minke") ||
+         text.ends_with(".safetensors") || text == "." || text == "..";
 }
 
 // errno values travel as error_code out of std::filesystem.
@@ -42,10 +42,13 @@ fs::file_status status_or_throw(const fs::path& path) {
   return status;
 }
 
-bool has_gguf_magic(const fs::path& path) {
+/// Of a file that one can be told by, whatever its name.
+bool has_magic(const fs::path& path) {
   std::ifstream file(path, std::ios::binary);
-  std::array<char, 4> magic{};
-  return file.read(magic.data(), magic.size()) && std::string_view(magic.data(), magic.size()) == "GGUF";
+  std::array<char, 8> start{};
+  file.read(start.data(), start.size());
+  const std::string_view text(start.data(), static_cast<std::size_t>(file.gcount()));
+  return text.starts_with("GGUF") || text == "MINKE\r\n\x1a";
 }
 
 std::string quoted_list(std::span<const std::string> names) {
@@ -118,6 +121,8 @@ std::string_view to_string(ModelFormat format) noexcept {
       return "safetensors";
     case ModelFormat::gguf:
       return "gguf";
+    case ModelFormat::tiled:
+      return "tiled";
     case ModelFormat::unknown:
       break;
   }
@@ -177,13 +182,13 @@ std::string ModelStore::resolve_path(const fs::path& path) const {
   const fs::file_status status = status_or_throw(path);
   if (!fs::exists(status)) {
     throw Error(ErrorCode::not_found, cat(text, ": there is no such file or folder"),
-                "MODEL is a safetensors folder, a .gguf file or a store name; `minke list` shows the names");
+                "MODEL is a safetensors folder, a .gguf or .minke file or a store name; `minke list` shows the names");
   }
   if (fs::is_directory(status)) {
     const FolderContents contents = inspect_folder(path);
     if (!contents.problem.empty()) {
       throw Error(ErrorCode::format, cat(text, ": ", contents.problem),
-                  "expected config.json with model.safetensors (or its index), or one .gguf file");
+                  "expected config.json with model.safetensors (or its index), or one .gguf or .minke file");
     }
     return contents.path;
   }
@@ -201,9 +206,10 @@ std::string ModelStore::resolve_path(const fs::path& path) const {
     throw Error(ErrorCode::invalid_argument, cat(text, ": expected a folder with config.json, got one of its files"),
                 cat("give the folder: ", folder.string()));
   }
-  if (!name.ends_with(".gguf") && !has_gguf_magic(path)) {
-    throw Error(ErrorCode::unsupported, cat(text, ": expected a GGUF file, got a file without GGUF's first four bytes"),
-                "models are safetensors folders and .gguf files; pickled checkpoints (.bin, .pt) are never read");
+  if (!name.ends_with(".gguf") && !name.ends_with(".minke") && !has_magic(path)) {
+    throw Error(
+        ErrorCode::unsupported, cat(text, ": expected a GGUF file, got a file without GGUF's first four bytes"),
+        "models are safetensors folders, .gguf and .minke files; pickled checkpoints (.bin, .pt) are never read");
   }
   return text;
 }

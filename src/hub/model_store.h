@@ -19,9 +19,9 @@
 
 namespace minke::hub {
 
-enum class ModelFormat { safetensors, gguf, unknown };
+enum class ModelFormat { safetensors, gguf, tiled, unknown };
 
-/// "safetensors", "gguf", "unknown".
+/// "safetensors", "gguf", "tiled", "unknown".
 std::string_view to_string(ModelFormat format) noexcept;
 
 struct StoredModel {
@@ -52,7 +52,7 @@ class ModelStore {
   const std::filesystem::path& root() const noexcept { return root_; }
 
   /// Path for Checkpoint::open of a model given by store name or by path. A text with '/' or ending in
-  /// ".gguf" or ".safetensors", or "." or "..", is a path; any other is looked up in the store first, then
+  /// ".gguf", ".minke" or ".safetensors", or "." or "..", is a path; any other is looked up in the store first, then
   /// in the current folder. A path may be a safetensors folder, a .gguf file, the first file of a split
   /// one, or a folder that holds exactly one of these. Only names and the first four bytes are looked at.
   /// Errors: invalid_argument (empty text, a later file of a split, a lone .safetensors file), not_found

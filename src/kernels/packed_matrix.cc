@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cassert>
 #include <cstdlib>
 #include <cstring>
 #include <limits>
@@ -30,14 +31,19 @@ std::string shape_text(const MatrixSource& source) {
              "])");
 }
 
-void check_source(const MatrixSource& source) {
-  const formats::DTypeInfo& type = formats::info(source.dtype);
+void check_shape(const MatrixSource& source) {
   if (source.rows == 0 || source.cols == 0)
     throw Error(ErrorCode::format, cat(shape_text(source), ": a matrix needs rows and columns"));
   if (source.rows > std::numeric_limits<std::uint32_t>::max())
     throw Error(ErrorCode::format, cat(shape_text(source), ": expected fewer than 2^32 rows"));
-  if (source.cols % type.block_elements != 0)
-    throw Error(ErrorCode::format, cat(shape_text(source), ": columns expected a multiple of ", type.block_elements));
+  const std::uint64_t block = formats::info(source.dtype).block_elements;
+  if (source.cols % block != 0)
+    throw Error(ErrorCode::format, cat(shape_text(source), ": columns expected a multiple of ", block));
+}
+
+void check_source(const MatrixSource& source) {
+  check_shape(source);
+  const formats::DTypeInfo& type = formats::info(source.dtype);
   const std::uint64_t row_bytes = base::checked_mul(source.cols / type.block_elements, type.block_bytes, source.name);
   const std::uint64_t expected = base::checked_mul(source.rows, row_bytes, source.name);
   if (source.data.size() != expected)
@@ -188,7 +194,16 @@ class Packer {
 
 }  // namespace
 
-void PackedMatrix::Free::operator()(std::byte* p) const noexcept { std::free(p); }
+void FreePacked::operator()(const std::byte* p) const noexcept {
+  if (owned) std::free(const_cast<std::byte*>(p));
+}
+
+PackedMatrix::PackedMatrix(DType dtype, std::uint64_t rows, std::uint64_t cols)
+    : dtype_(dtype),
+      rows_(static_cast<std::size_t>(rows)),
+      cols_(static_cast<std::size_t>(cols)),
+      tile_bytes_(static_cast<std::size_t>(kernels::tile_bytes(dtype, cols))),
+      bytes_(packed_bytes(dtype, rows, cols)) {}
 
 std::uint64_t PackedMatrix::packed_bytes(DType dtype, std::uint64_t rows, std::uint64_t cols) {
   const std::uint64_t tiles = rows / kTileOutputs + (rows % kTileOutputs != 0 ? 1 : 0);
@@ -197,25 +212,19 @@ std::uint64_t PackedMatrix::packed_bytes(DType dtype, std::uint64_t rows, std::u
 
 PackedMatrix PackedMatrix::pack(const MatrixSource& source, base::ThreadPool& pool) {
   check_source(source);
-  PackedMatrix matrix;
-  matrix.dtype_ = source.dtype;
-  matrix.rows_ = static_cast<std::size_t>(source.rows);
-  matrix.cols_ = static_cast<std::size_t>(source.cols);
-  matrix.tile_bytes_ = static_cast<std::size_t>(kernels::tile_bytes(source.dtype, source.cols));
-  matrix.bytes_ = packed_bytes(source.dtype, source.rows, source.cols);
-
+  PackedMatrix matrix(source.dtype, source.rows, source.cols);
   const std::size_t align = matrix.bytes_ >= 2 * kHugePage ? kHugePage : kTileAlign;
   const std::uint64_t size = base::checked_add(matrix.bytes_, align - 1, source.name) / align * align;
-  matrix.data_.reset(static_cast<std::byte*>(std::aligned_alloc(align, static_cast<std::size_t>(size))));
+  auto* const memory = static_cast<std::byte*>(std::aligned_alloc(align, static_cast<std::size_t>(size)));
+  matrix.data_.reset(memory);
   if (matrix.data_ == nullptr)
     throw Error(ErrorCode::out_of_memory,
                 cat(shape_text(source), ": could not get ", size, " bytes for its packed form"),
                 "use a smaller or more strongly quantised model");
   // Only speed depends on it, so a refusal is no error.
-  if (align == kHugePage)
-    static_cast<void>(::madvise(matrix.data_.get(), static_cast<std::size_t>(size), MADV_HUGEPAGE));
+  if (align == kHugePage) static_cast<void>(::madvise(memory, static_cast<std::size_t>(size), MADV_HUGEPAGE));
 
-  Packer packer(source, matrix.data_.get(), matrix.tile_bytes_);
+  Packer packer(source, memory, matrix.tile_bytes_);
   const std::size_t tiles = (matrix.rows_ + kTileOutputs - 1) / kTileOutputs;
   const std::size_t per_task =
       static_cast<std::size_t>(std::max<std::uint64_t>(1, kPackTaskBytes / matrix.tile_bytes_));
@@ -234,6 +243,19 @@ PackedMatrix PackedMatrix::pack(const MatrixSource& source, base::ThreadPool& po
                 cat(shape_text(source), ": row ", packer.first_bad() / packer.blocks(), ", block ",
                     packer.first_bad() % packer.blocks(), ": the scale or weight is NaN or infinite"),
                 "the file is damaged, or was converted from a damaged one");
+  return matrix;
+}
+
+PackedMatrix PackedMatrix::borrow(std::string_view name, DType dtype, std::uint64_t rows, std::uint64_t cols,
+                                  std::span<const std::byte> packed) {
+  const MatrixSource shape{.name = name, .dtype = dtype, .rows = rows, .cols = cols};
+  check_shape(shape);
+  PackedMatrix matrix(dtype, rows, cols);
+  if (packed.size() != matrix.bytes_)
+    throw Error(ErrorCode::format,
+                cat(shape_text(shape), ": expected ", matrix.bytes_, " bytes of tiles, got ", packed.size()));
+  assert(reinterpret_cast<std::uintptr_t>(packed.data()) % kTileAlign == 0);
+  matrix.data_ = {packed.data(), FreePacked{.owned = false}};
   return matrix;
 }
 

@@ -27,7 +27,13 @@ struct MatrixSource {
   std::uint64_t first_row = 0;
 };
 
-/// A weight matrix W[rows][cols] re-tiled in its own precision: tiles of 16 outputs, along K in groups of
+/// Frees what pack() got, and leaves what was borrowed.
+struct FreePacked {
+  bool owned = true;
+  void operator()(const std::byte* p) const noexcept;
+};
+
+/// A weight matrix W[rows][cols] tiled in its own precision: tiles of 16 outputs, along K in groups of
 /// 4 bytes per output (pairs for 16-bit types), scales beside them. Rows are padded to 16 with zeros.
 class PackedMatrix {
  public:
@@ -37,6 +43,12 @@ class PackedMatrix {
   /// NaN or infinite; Error(out_of_memory) when the memory cannot be had; Error(unsupported) for a type
   /// without a codec; Error(format) when bytes, shape and type do not fit together.
   static PackedMatrix pack(const MatrixSource& source, base::ThreadPool& pool);
+
+  /// Over bytes that are packed already, as a tiled file has them: they are not copied and must outlive the matrix and
+  /// be aligned to kTileAlign. Nothing is read of them: whatever they hold, products are computed without harm, though
+  /// they may be NaN. Error(format) names `name` when shape, type and size do not fit together.
+  static PackedMatrix borrow(std::string_view name, formats::DType dtype, std::uint64_t rows, std::uint64_t cols,
+                             std::span<const std::byte> packed);
 
   /// Bytes that pack() will hold for such a matrix (for the estimate before loading).
   static std::uint64_t packed_bytes(formats::DType dtype, std::uint64_t rows, std::uint64_t cols);
@@ -54,13 +66,12 @@ class PackedMatrix {
   void unpack_row(std::size_t row, std::span<float> out) const;
 
  private:
-  struct Free {
-    void operator()(std::byte* p) const noexcept;
-  };
+  PackedMatrix(formats::DType dtype, std::uint64_t rows, std::uint64_t cols);
+
   formats::DType dtype_ = formats::DType::f32;
   std::size_t rows_ = 0, cols_ = 0, tile_bytes_ = 0;
   std::uint64_t bytes_ = 0;
-  std::unique_ptr<std::byte[], Free> data_;  // 64-byte aligned, huge pages asked for
+  std::unique_ptr<const std::byte[], FreePacked> data_;  // 64-byte aligned; huge pages asked for where it is owned
 };
 
 }  // namespace minke::kernels

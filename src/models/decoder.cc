@@ -50,6 +50,10 @@ void Decoder::output_logits(const kernels::Ops& ops, std::span<const BatchRow> b
   ops.linear(workspace.activations, output.weight, output.bias_or_null(), logits, vocab_size());
 }
 
+void Decoder::check_files() const {
+  for (const auto& file : weights_.files) file->check();
+}
+
 void Decoder::forward(const kernels::Ops& ops, std::span<const BatchRow> batch,
                       std::span<const kernels::KvView> sequences, Workspace& workspace, float* logits) const {
   assert(!batch.empty() && batch.size() <= workspace.max_rows);

@@ -42,6 +42,8 @@ class Decoder {
   /// Bytes of one cache block of kernels::kKvBlock tokens, all layers.
   std::size_t block_bytes() const noexcept { return kv_layout_.bytes() * weights_.layers.size(); }
   std::size_t vocab_size() const noexcept { return static_cast<std::size_t>(config_.vocab_size); }
+  /// Throws Error(io) when a tiled file that weights lie in was shortened: what was computed since is worth nothing.
+  void check_files() const;
 
   /// Runs one step: writes the rows' keys and values into the caches and, for the rows that want them,
   /// logits[i * vocab_size() ...] in row order. 1 <= rows <= workspace.max_rows. Allocates nothing.

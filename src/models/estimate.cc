@@ -3,7 +3,8 @@
 #include <algorithm>
 
 #include "kernels/packed_matrix.h"
-#include "models/loader.h"
+#include "models/checked_tensors.h"
+#include "models/packing.h"
 #include "models/weights.h"
 #include "models/workspace.h"
 
@@ -52,8 +53,7 @@ class Measurer final : public WeightVisitor {
     const MlaConfig& mla = config_.attention.mla;
     const std::int64_t heads = config_.attention.heads;
     if (tensors_.has(Role::kv_b, layer) || !tensors_.has(Role::k_b, layer)) return fused_latent_heads(layer);
-    add_some(Role::k_b, tensors_.stack(Role::k_b, layer, heads, mla.kv_lora_rank, mla.qk_nope_head_dim), heads,
-             mla.kv_lora_rank, mla.qk_nope_head_dim, heads);
+    add_some(Role::k_b, tensors_.latent_keys(layer, numerics_), heads, mla.kv_lora_rank, mla.qk_nope_head_dim, heads);
     add_some(Role::v_b, tensors_.stack(Role::v_b, layer, heads, mla.v_head_dim, mla.kv_lora_rank), heads,
              mla.v_head_dim, mla.kv_lora_rank, heads);
   }
@@ -102,7 +102,7 @@ class Measurer final : public WeightVisitor {
 
   /// FP8 scales: in the packed size already.
   void add_scales(Role role, const formats::TensorView& tensor) {
-    if (tensor.dtype == formats::DType::f8_e4m3) add(role, tensors_.scales(tensor), 0, 0);
+    if (tensor.dtype == formats::DType::f8_e4m3 && !tensor.tiled) add(role, tensors_.scales(tensor), 0, 0);
   }
 
   void add_plain(Role role, const formats::TensorView& tensor) {
@@ -144,6 +144,7 @@ ModelSizes measure(const formats::Checkpoint& checkpoint, const DecoderConfig& c
   visit_weights(config, unused, measurer);
   measurer.check_all_used();
   measurer.count_nextn();
+  measurer.sizes.mapped = checkpoint.is_tiled();
   return measurer.sizes;
 }
 

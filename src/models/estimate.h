@@ -27,6 +27,8 @@ struct ModelSizes {
   std::uint64_t file_bytes = 0;
   std::uint64_t weight_bytes = 0;     ///< once packed in memory
   std::uint64_t bytes_per_token = 0;  ///< weights read for one decoded token
+  /// The weights stay in their file's map (a tiled file): their pages can be dropped and read again.
+  bool mapped = false;
   std::vector<TensorGroup> groups;
 
   /// Of the multi-token prediction layers, which are not run: they are in none of the numbers above.

@@ -3,12 +3,14 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 #include <variant>
 #include <vector>
 
+#include "base/mapped_file.h"
 #include "formats/checkpoint.h"
 #include "kernels/packed_matrix.h"
 #include "models/config.h"
@@ -62,6 +64,9 @@ struct DecoderWeights {
   std::vector<LayerWeights> layers;
   std::vector<float> output_norm;  ///< (hidden_size)
   Linear output;                   ///< (vocab_size, hidden_size); empty when tied to the embedding
+
+  /// Tiled files that matrices lie in.
+  std::vector<std::shared_ptr<const base::MappedFile>> files;
 
   const Linear& output_or_embedding() const noexcept { return output.weight.empty() ? embedding : output; }
 };

@@ -191,15 +191,25 @@ std::vector<TokenId> config_ids(const boost::json::object& config, std::string_v
                     "copy it from the model's page beside the weights");
 }
 
+std::unique_ptr<Tokenizer> open_json(const formats::Checkpoint& checkpoint) {
+  if (!checkpoint.tokenizer_text().empty())
+    return Tokenizer::from_json(checkpoint.tokenizer_text(), base::cat(checkpoint.path(), ": tokenizer.json"));
+  if (checkpoint.is_tiled())
+    throw base::Error(base::ErrorCode::not_found, base::cat(checkpoint.path(), ": no tokenizer.json"),
+                      "the folder that it was made of had none: convert it again from one that has");
+  if (checkpoint.tokenizer_path().empty()) fail_without_json(checkpoint.path());
+  const auto file = base::MappedFile::open(checkpoint.tokenizer_path());
+  const std::string_view text(reinterpret_cast<const char*>(file->data().data()), file->data().size());
+  auto tokenizer = Tokenizer::from_json(text, file->path());
+  file->check();
+  return tokenizer;
+}
+
 }  // namespace
 
 std::unique_ptr<Tokenizer> Tokenizer::open(const formats::Checkpoint& checkpoint) {
   if (checkpoint.kind() == formats::CheckpointKind::gguf) return from_gguf(checkpoint.metadata());
-  if (checkpoint.tokenizer_path().empty()) fail_without_json(checkpoint.path());
-  const auto file = base::MappedFile::open(checkpoint.tokenizer_path());
-  const std::string_view text(reinterpret_cast<const char*>(file->data().data()), file->data().size());
-  auto tokenizer = from_json(text, file->path());
-  file->check();
+  auto tokenizer = open_json(checkpoint);
 
   TokenizerParts& parts = tokenizer->impl_->parts;
   const auto& config = checkpoint.tokenizer_config();
