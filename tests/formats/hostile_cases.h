@@ -20,5 +20,6 @@ std::vector<HostileCase> hostile_split_gguf_cases();
 std::vector<HostileCase> hostile_safetensors_cases();
 std::vector<HostileCase> hostile_index_cases();
 std::vector<HostileCase> hostile_json_cases();
+std::vector<HostileCase> hostile_tiled_cases();
 
 }  // namespace minke::formats::testing

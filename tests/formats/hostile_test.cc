@@ -31,7 +31,7 @@ struct Cost {
 std::vector<HostileCase> all_cases() {
   std::vector<HostileCase> all;
   for (const auto& make : {hostile_gguf_cases, hostile_split_gguf_cases, hostile_safetensors_cases, hostile_index_cases,
-                           hostile_json_cases})
+                           hostile_json_cases, hostile_tiled_cases})
     for (HostileCase& one : make()) all.push_back(std::move(one));
   return all;
 }

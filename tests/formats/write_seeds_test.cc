@@ -8,6 +8,7 @@
 #include "base/cat.h"
 #include "formats/file_builder.h"
 #include "formats/hostile_cases.h"
+#include "formats/tiled_builder.h"
 
 namespace minke::formats::testing {
 namespace {
@@ -60,6 +61,17 @@ TEST(Seeds, DISABLED_WriteTheCorpus) {
   const auto shard = [](const std::string& name) {
     return safetensors(cat(R"({")", name, R"(":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})"), 4);
   };
+  // Even: a file. Odd: changes of a tiny model's (fuzz_tiled.cc), here of its first tiles.
+  const Corpus tiled("fuzz_tiled");
+  tiled.add("safetensors", cat("0", small_tiled().build().substr(0, 4096 + 256)));
+  tiled.add("gguf", cat("0", small_tiled_gguf().build()));
+  for (const char base : {'\1', '\3', '\5', '\7'}) {
+    tiled.add(cat("unchanged-", base / 2), {base, '\0'});
+    std::string changes(1, base);
+    for (int i = 0; i < 32; ++i)
+      for (const int byte : {i, 0x80 + i, i % 4 == 0 ? 1 : 0, 0xFF}) changes.push_back(static_cast<char>(byte));
+    tiled.add(cat("weights-", base / 2), changes);
+  }
   checkpoint.add("gguf", cat("0", split_part(0, "a"), divider, split_part(1, "b")));
   checkpoint.add("gguf-twice", cat("0", split_part(0, "a"), divider, split_part(1, "a")));
   checkpoint.add("safetensors", cat(R"(1{"weight_map":{"a":"a.safetensors","b":"b.safetensors"}})", divider, shard("a"),
