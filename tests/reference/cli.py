@@ -123,6 +123,35 @@ def test_logits_ids(suite):
     suite.check("no file after a failure", not target.exists() and not pathlib.Path(f"{target}.part").exists())
 
 
+def test_convert(suite):
+    for name in ("qwen3_yarn", "llama_llama3_bf16"):
+        for model in (tiny(name), tiny_gguf(name)):
+            out = suite.work / "m.minke"
+            out.unlink(missing_ok=True)
+            made = suite.run("convert", model, "-o", out)
+            suite.check(f"convert {model}", made.returncode == 0 and not made.stdout and b"tensors" in made.stderr, made.stderr)
+            for numerics in ("exact", "fast"):
+                suite.check(f"bits of {model} converted, {numerics}",
+                            logits_of(suite, out, name, "--numerics", numerics) ==
+                            logits_of(suite, model, name, "--numerics", numerics))
+    verified = suite.run("convert", "--verify", out)
+    suite.check("verify", verified.returncode == 0 and b"all as they were written" in verified.stderr, verified.stderr)
+    show = json.loads(suite.run("show", "--json", out).stdout)
+    suite.check("show of a tiled file", (show["format"], show["made_from"]) == ("tiled", "gguf"), show)
+    suite.fails("convert to a file that is there", 1, "something of that name", "convert", tiny("llama"), "-o", out)
+    suite.fails("convert of a tiled file", 1, "tiled already", "convert", out, "-o", suite.work / "n.minke")
+    suite.fails("convert without OUT", 2, "--output", "convert", tiny("llama"))
+    suite.fails("convert to another ending", 2, ".minke", "convert", tiny("llama"), "-o", suite.work / "m.gguf")
+    suite.fails("verify and convert", 2, "--verify", "convert", tiny("llama"), "--verify", out)
+    data = bytearray(out.read_bytes())
+    data[-100] ^= 1
+    out.write_bytes(data)
+    suite.fails("verify of a damaged file", 1, "damaged", "convert", "--verify", out)
+    out.write_bytes(data[:-1])
+    suite.fails("a tiled file cut short", 1, "file size", "show", out)
+    suite.check("no parts left", not list(suite.work.glob("*.part")))
+
+
 def test_usage(suite):
     suite.fails("unknown command", 2, 'no command "frob"', "frob")
     suite.fails("unknown flag", 2, "frob", "run", "x", "--frob")
