@@ -3,6 +3,8 @@
 #include <charconv>
 #include <fstream>
 
+#include "cli/arm_processor.h"
+
 namespace minke::cli {
 
 std::string proc_value(const std::string& path, std::string_view key) {
@@ -17,8 +19,9 @@ std::string proc_value(const std::string& path, std::string_view key) {
   return {};
 }
 
-std::string processor_name() {
-  std::string name = proc_value("/proc/cpuinfo", "model name");
+std::string processor_name(const std::string& cpuinfo) {
+  std::string name = proc_value(cpuinfo, "model name");
+  if (name.empty()) name = arm_processor_name(cpuinfo);
   return name.empty() ? "unknown" : name;
 }
 
