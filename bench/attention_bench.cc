@@ -109,7 +109,7 @@ void run(benchmark::State& state, const Shape& shape, Isa isa, KvType type, std:
 }
 
 void add(const Shape& shape, Isa isa, KvType type, std::size_t threads) {
-  const std::string prefix = base::cat(shape.name, "/", to_string(isa), type == KvType::bf16 ? "/bf16" : "/f32");
+  const std::string prefix = base::cat(shape.name, "/", to_string(isa), "/", to_string(type));
   const auto add_one = [&](const std::string& what, std::size_t begin, std::size_t rows) {
     benchmark::RegisterBenchmark(base::cat(prefix, "/", what, "/threads:", threads).c_str(),
                                  [=](benchmark::State& s) { run(s, shape, isa, type, threads, begin, rows); })
@@ -123,7 +123,7 @@ void add(const Shape& shape, Isa isa, KvType type, std::size_t threads) {
 void add_all() {
   for (const Shape& shape : kShapes)
     for (const Isa isa : available_isas())
-      for (const KvType type : {KvType::bf16, KvType::f32})
+      for (const KvType type : {KvType::bf16, KvType::f32, KvType::q8})
         for (const std::size_t threads : {1U, 2U})
           if (isa != Isa::scalar) add(shape, isa, type, threads);
 }

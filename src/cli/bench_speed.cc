@@ -71,7 +71,7 @@ Record record_start(const BenchFile& file, const engine::EngineInfo& info, const
   record.add("n_ubatch", signed_of(setup.ubatch));
   record.add("n_threads", signed_of(setup.threads));
   add_fixed_fields(record);
-  const std::string type = info.kv_type == kernels::KvType::f32 ? "f32" : "bf16";
+  const std::string type(kernels::to_string(info.kv_type));
   record.add("type_k", type);
   record.add("type_v", type);
   add_gpu_fields(record);

@@ -135,8 +135,8 @@ std::string start_text(const engine::EngineInfo& info, bool context_given) {
                                         : base::cat("what fits in memory, trained ", grouped(info.trained_context));
   return base::cat(info.kernels, ", ", info.threads, info.threads == 1 ? " thread" : " threads",
                    info.nodes > 1 ? base::cat(" on ", info.nodes, " memory nodes, ") : ", ",
-                   kernels::to_string(info.numerics), ", KV ", info.kv_type == kernels::KvType::f32 ? "f32" : "bf16",
-                   ", context ", grouped(info.context), " (", why, "), weights ", byte_text(info.weight_bytes),
+                   kernels::to_string(info.numerics), ", KV ", kernels::to_string(info.kv_type), ", context ",
+                   grouped(info.context), " (", why, "), weights ", byte_text(info.weight_bytes),
                    info.weights_mapped ? " mapped" : "", " + KV ", byte_text(info.kv_bytes_per_token * info.context));
 }
 

@@ -279,10 +279,10 @@ void add_flags(CLI::App& app, BenchFlags& flags) {
       ->check(formats)
       ->option_text("FORMAT");
   app.add_option("--cache-type-k", flags.cache_k, "-ctk: as --kv-type")
-      ->check(CLI::IsMember({"f32", "bf16"}))
+      ->check(CLI::IsMember({"f32", "bf16", "q8"}))
       ->option_text("TYPE");
   app.add_option("--cache-type-v", flags.cache_v, "-ctv: as --kv-type")
-      ->check(CLI::IsMember({"f32", "bf16"}))
+      ->check(CLI::IsMember({"f32", "bf16", "q8"}))
       ->option_text("TYPE");
   app.add_flag("--progress", flags.progress, "A line on standard error for each run");
   app.add_flag("-v,--verbose", flags.verbose, "The same");

@@ -32,7 +32,7 @@ std::string file_text(const models::ModelSizes& sizes) {
   return base::cat(tensors, byte_text(sizes.weight_bytes), " once loaded");
 }
 
-std::string kv_name(kernels::KvType type) { return type == kernels::KvType::f32 ? "f32" : "bf16"; }
+std::string kv_name(kernels::KvType type) { return std::string(kernels::to_string(type)); }
 
 std::string groups_text(const models::ModelSizes& sizes) {
   std::string text = base::cat("\n", padded("tensors", 18), padded("type", 8), padded_left("count", 6),

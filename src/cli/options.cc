@@ -64,7 +64,10 @@ engine::EngineOptions EngineFlags::options(kernels::Numerics fallback) const {
   result.memory_limit = memory;
   result.numerics = fallback;
   if (!numerics.empty()) result.numerics = numerics == "exact" ? kernels::Numerics::exact : kernels::Numerics::fast;
-  if (!kv_type.empty()) result.kv_type = kv_type == "f32" ? kernels::KvType::f32 : kernels::KvType::bf16;
+  if (!kv_type.empty())
+    result.kv_type = kv_type == "f32"    ? kernels::KvType::f32
+                     : kv_type == "bf16" ? kernels::KvType::bf16
+                                         : kernels::KvType::q8;
   if (!isa.empty()) result.isa = kernels::isa_from_name(isa);
   if (!numa.empty() && numa != "auto") result.numa = numa == "off" ? 1 : std::stoul(numa);
   return result;
@@ -102,8 +105,8 @@ void add_arithmetic_flags(CLI::App& app, EngineFlags& flags) {
       ->option_text("fast|exact")
       ->group(kModelGroup);
   app.add_option("--kv-type", flags.kv_type, "Type of cached keys and values (default: bf16, in exact f32)")
-      ->check(CLI::IsMember({"f32", "bf16"}))
-      ->option_text("f32|bf16")
+      ->check(CLI::IsMember({"f32", "bf16", "q8"}))
+      ->option_text("f32|bf16|q8")
       ->group(kModelGroup);
   app.add_option("--isa", flags.isa,
                  base::cat("Instruction set of the kernels (default: the best that runs here): ", joined(isa_names())))

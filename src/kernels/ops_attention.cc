@@ -2,7 +2,9 @@
 // among threads.
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "base/error.h"
 #include "kernels/kernel_table.h"
@@ -32,10 +34,21 @@ std::size_t value_offset(const KvLayout& layout, std::size_t layer_offset, std::
   return layer_offset + layout.key_bytes() + kv_head * layout.v_stride() * kKvBlock * layout.element_bytes();
 }
 
+/// q8: where the scales of its keys and of its values start.
+std::size_t key_scales_offset(const KvLayout& layout, std::size_t layer_offset, std::size_t kv_head) {
+  return layer_offset + layout.key_bytes() + layout.value_bytes() + kv_head * layout.groups() * kKvBlock * 2;
+}
+std::size_t value_scales_offset(const KvLayout& layout, std::size_t layer_offset, std::size_t kv_head) {
+  return layer_offset + layout.key_bytes() + layout.value_bytes() + layout.key_scale_bytes() +
+         kv_head * kKvBlock * sizeof(float);
+}
+
 /// Rows that follow one another in one block, of one kv head.
 struct StoreRun {
-  std::byte* keys = nullptr;    // [k_dim][64]
-  std::byte* values = nullptr;  // [64][v_stride]
+  std::byte* keys = nullptr;            // [k_dim][64]
+  std::byte* values = nullptr;          // [64][v_stride]
+  std::uint16_t* key_scales = nullptr;  // q8: [groups][64] bf16
+  float* value_scales = nullptr;        // q8: [64]
   std::size_t token = 0, count = 0;
   const float* k = nullptr;
   std::size_t ldk = 0;
@@ -53,6 +66,58 @@ void store_run(const KvLayout& layout, const StoreRun& run) {
     const float* v = run.v + t * run.ldv;
     for (std::size_t d = 0; d < layout.v_dim; ++d) convert(v[d], values[d]);
     for (std::size_t d = layout.v_dim; d < layout.v_stride(); ++d) values[d] = 0;
+  }
+}
+
+/// The least bf16 that is not below x >= 0.
+std::uint16_t bf16_above(float x) {
+  return static_cast<std::uint16_t>((std::bit_cast<std::uint32_t>(x) + 0xffffU) >> 16);
+}
+float from_bf16(std::uint16_t x) { return std::bit_cast<float>(std::uint32_t{x} << 16); }
+
+/// The scale of n values in q8: NaN when one is not finite; 0 when all are below 2^-96, whose inverse scale would
+/// overflow.
+float byte_scale(const float* x, std::size_t n) {
+  float largest = 0;
+  bool finite = true;
+  for (std::size_t d = 0; d < n; ++d) {
+    const float magnitude = std::fabs(x[d]);
+    finite = finite && magnitude < std::numeric_limits<float>::infinity();
+    largest = magnitude > largest ? magnitude : largest;
+  }
+  return !finite ? std::numeric_limits<float>::quiet_NaN() : largest >= 0x1p-96f ? largest / 127.0f : 0.0f;
+}
+
+/// out[d * stride] = x[d] / scale, rounded; 0 where the scale is 0 or NaN.
+void quantise(const float* x, std::size_t n, float scale, std::int8_t* out, std::size_t stride) {
+  const bool counts = scale > 0;
+  const float inverse = counts ? 1.0f / scale : 0.0f;
+  // Adding and taking away 1.5 * 2^23 rounds to the nearest integer, ties to the even one.
+  for (std::size_t d = 0; d < n; ++d)
+    out[d * stride] = counts ? static_cast<std::int8_t>(x[d] * inverse + 12582912.0f - 12582912.0f) : std::int8_t{0};
+}
+
+/// Groups of `group` channels, each with its scale in bf16, which scales[i * scale_stride] gets.
+void quantise_groups(const float* x, std::size_t n, std::size_t group, std::int8_t* out, std::size_t stride,
+                     std::uint16_t* scales, std::size_t scale_stride) {
+  for (std::size_t d = 0; d < n; d += group, scales += scale_stride) {
+    const std::size_t count = std::min(group, n - d);
+    const float scale = byte_scale(x + d, count);
+    *scales = scale >= 0 ? bf16_above(scale) : to_bf16(scale);
+    quantise(x + d, count, from_bf16(*scales), out + d * stride, stride);
+  }
+}
+
+void store_run_q8(const KvLayout& layout, const StoreRun& run) {
+  for (std::size_t t = 0; t < run.count; ++t) {
+    const std::size_t token = run.token + t;
+    quantise_groups(run.k + t * run.ldk, layout.k_dim, kKeyGroup, reinterpret_cast<std::int8_t*>(run.keys) + token,
+                    kKvBlock, run.key_scales + token, kKvBlock);
+    auto* values = reinterpret_cast<std::int8_t*>(run.values) + token * layout.v_stride();
+    const float scale = byte_scale(run.v + t * run.ldv, layout.v_dim);
+    run.value_scales[token] = scale;
+    quantise(run.v + t * run.ldv, layout.v_dim, scale, values, 1);
+    std::fill(values + layout.v_dim, values + layout.v_stride(), std::int8_t{0});
   }
 }
 
@@ -148,7 +213,13 @@ void Ops::store_kv(const KvLayout& layout, std::size_t layer_offset, std::span<c
       run.ldk = ldk;
       run.v = v + row * ldv + head * layout.v_dim;
       run.ldv = ldv;
-      layout.type == KvType::f32 ? store_run<float>(layout, run) : store_run<std::uint16_t>(layout, run);
+      if (layout.type == KvType::q8) {
+        run.key_scales = reinterpret_cast<std::uint16_t*>(block + key_scales_offset(layout, layer_offset, head));
+        run.value_scales = reinterpret_cast<float*>(block + value_scales_offset(layout, layer_offset, head));
+        store_run_q8(layout, run);
+      } else {
+        layout.type == KvType::f32 ? store_run<float>(layout, run) : store_run<std::uint16_t>(layout, run);
+      }
       row += run.count;
     }
   };
@@ -167,9 +238,14 @@ void Ops::store_latent(const KvLayout& layout, std::size_t layer_offset, std::sp
                        std::span<const KvView> sequences, const float* latent, std::size_t ld) const {
   for (std::size_t i = 0; i < rows.size(); ++i) {
     std::byte* block = sequences[rows[i].sequence].blocks[rows[i].position / kKvBlock] + layer_offset;
-    const std::size_t first = rows[i].position % kKvBlock * layout.k_stride();
+    const std::size_t token = rows[i].position % kKvBlock, first = token * layout.k_stride();
     if (layout.type == KvType::f32) {
       store_latent_row(layout, latent + i * ld, reinterpret_cast<float*>(block) + first);
+    } else if (layout.type == KvType::q8) {
+      auto* out = reinterpret_cast<std::int8_t*>(block) + first;
+      quantise_groups(latent + i * ld, layout.k_dim, kLatentGroup, out, 1,
+                      reinterpret_cast<std::uint16_t*>(block + layout.key_bytes()) + token * layout.groups(), 1);
+      std::fill(out + layout.k_dim, out + layout.k_stride(), std::int8_t{0});
     } else {
       store_latent_row(layout, latent + i * ld, reinterpret_cast<std::uint16_t*>(block) + first);
     }
@@ -215,7 +291,11 @@ void Ops::attention(const KvLayout& layout, std::size_t layer_offset, std::span<
     task.k_dim = q_stride;
     task.v_dim = layout.v_dim;
     task.v_stride = layout.v_stride();
-    task.bf16 = layout.type == KvType::bf16;
+    task.type = layout.type;
+    if (layout.type == KvType::q8) {
+      task.key_scales = key_scales_offset(layout, layer_offset, kv_head);
+      task.value_scales = value_scales_offset(layout, layer_offset, kv_head);
+    }
     task.heads = std::min(cut.part_heads, group - part * cut.part_heads);
     task.ldq = ldq;
     task.scale = scale;

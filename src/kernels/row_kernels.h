@@ -23,10 +23,11 @@ struct AttentionTask {
   std::size_t key_offset = 0;                ///< bytes from a block's start to [k_dim][64]
   std::size_t value_offset = 0;              ///< bytes from a block's start to [64][v_stride]
   std::size_t k_dim = 0, v_dim = 0, v_stride = 0;
-  bool bf16 = false;
-  std::size_t rows = 0, heads = 0;           ///< rows * heads in 1 .. kAttentionPairs
-  const std::uint32_t* positions = nullptr;  ///< [rows]: a row sees positions 0 .. its own
-  const float* q = nullptr;                  ///< [rows][ldq], the first of the task's heads; heads are k_dim apart
+  KvType type = KvType::f32;
+  std::size_t key_scales = 0, value_scales = 0;  ///< q8: bytes from a block's start to the scales (KvLayout)
+  std::size_t rows = 0, heads = 0;               ///< rows * heads in 1 .. kAttentionPairs
+  const std::uint32_t* positions = nullptr;      ///< [rows]: a row sees positions 0 .. its own
+  const float* q = nullptr;                      ///< [rows][ldq], the first of the task's heads; heads are k_dim apart
   std::size_t ldq = 0;
   float scale = 1;
   float* out = nullptr;  ///< [rows][ldo], likewise, heads v_dim apart

@@ -21,11 +21,14 @@ struct Run {
   std::size_t threads = 2;
   std::optional<std::size_t> numa;
   std::optional<kernels::Isa> isa;
+  std::optional<kernels::KvType> kv_type;
 };
 
 std::vector<float> run_logits(const std::string& path, const std::vector<std::int32_t>& ids, const Run& run) {
   const auto checkpoint = formats::Checkpoint::open(path);
-  Engine engine(*checkpoint, {.threads = run.threads, .numa = run.numa, .isa = run.isa, .numerics = run.numerics});
+  Engine engine(
+      *checkpoint,
+      {.threads = run.threads, .numa = run.numa, .isa = run.isa, .numerics = run.numerics, .kv_type = run.kv_type});
   std::vector<float> all;
   engine.logits(ids, run.chunk, [&](std::size_t, std::span<const float> row) {
     all.insert(all.end(), row.begin(), row.end());
@@ -98,6 +101,22 @@ TEST_P(TinyCheckpoint, DividingAmongMemoryNodesDoesNotChangeABit) {
         run_logits(folder(), ids(), {.numerics = kernels::Numerics::fast, .chunk = 9, .threads = 3, .numa = nodes}),
         whole)
         << name() << " " << nodes << " nodes";
+}
+
+TEST_P(TinyCheckpoint, CacheOfBytesIsTheSameBitsEverywhereToo) {
+  const engine::Run bytes{.numerics = kernels::Numerics::fast, .kv_type = kernels::KvType::q8};
+  engine::Run scalar = bytes;
+  scalar.isa = kernels::Isa::scalar;
+  scalar.threads = 1;
+  const std::vector<float> whole = run_logits(folder(), ids(), scalar);
+  for (const kernels::Isa isa : kernels::available_isas())
+    for (const std::size_t chunk : {std::size_t{1}, std::size_t{65}}) {
+      engine::Run run = bytes;
+      run.isa = isa;
+      run.threads = chunk == 1 ? 1 : 3;
+      run.chunk = chunk;
+      EXPECT_EQ(run_logits(folder(), ids(), run), whole) << name() << " " << to_string(isa) << " chunk " << chunk;
+    }
 }
 
 TEST_P(TinyCheckpoint, EveryInstructionSetGivesTheSameBits) {

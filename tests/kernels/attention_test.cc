@@ -52,6 +52,18 @@ struct Shape {
   bool latent() const { return form == KvForm::latent; }
 };
 
+/// What q8's integers of x[n] are multiplied by; in bf16 rounded up.
+float byte_scale(const float* x, std::size_t n, bool bf16) {
+  float largest = 0;
+  for (std::size_t i = 0; i < n; ++i) {
+    if (!std::isfinite(x[i])) return kNan;
+    largest = std::max(largest, std::fabs(x[i]));
+  }
+  const float scale = largest < 1e-30f ? 0 : largest / 127;
+  const float near = round_to_bf16(scale);
+  return !bf16 ? scale : near >= scale ? near : round_to_bf16(scale * 1.00390625f);
+}
+
 /// Sequences of random keys, values and queries, and their cache. What was never stored is NaN; so is what
 /// lies before and behind the layer's part of each block.
 class Cache {
@@ -116,15 +128,23 @@ class Cache {
   void reference(RowRef row, std::size_t head, std::vector<double>& out, double& tolerance) const {
     const std::size_t kv = head / (shape_.heads / shape_.kv_heads);
     const float* q = &q_[row.sequence][(row.position * shape_.heads + head) * shape_.k_dim];
-    const auto stored = [&](float x) { return shape_.type == KvType::bf16 ? round_to_bf16(x) : x; };
+    // As the cache has element i of x[n], of which `group` share a scale of bf16 (0: all of them one of fp32).
+    const auto stored = [&](const float* x, std::size_t i, std::size_t n, std::size_t group) {
+      if (shape_.type == KvType::f32) return x[i];
+      if (shape_.type == KvType::bf16) return round_to_bf16(x[i]);
+      const std::size_t begin = group == 0 ? 0 : i / group * group;
+      const float scale = byte_scale(x + begin, group == 0 ? n : std::min(group, n - begin), group != 0);
+      return scale == 0 ? 0.0f : std::nearbyintf(x[i] * (1 / scale)) * scale;
+    };
+    const std::size_t key_group = shape_.latent() ? kLatentGroup : kKeyGroup;
     std::vector<double> scores;
     double largest = 0, max = -1e300, total = 0, v_max = 0;
     for (std::size_t t = 0; t <= row.position; ++t) {
       const float* k = &k_[row.sequence][(t * shape_.kv_heads + kv) * shape_.k_dim];
       double dot = 0, norm = 0;
       for (std::size_t d = 0; d < shape_.k_dim; ++d) {
-        dot += static_cast<double>(q[d]) * stored(k[d]);
-        norm += std::fabs(static_cast<double>(q[d]) * stored(k[d]));
+        dot += static_cast<double>(q[d]) * stored(k, d, shape_.k_dim, key_group);
+        norm += std::fabs(static_cast<double>(q[d]) * stored(k, d, shape_.k_dim, key_group));
       }
       scores.push_back(dot * scale());
       largest = std::max(largest, norm * scale());
@@ -137,8 +157,10 @@ class Cache {
       const double weight = std::exp(scores[t] - max);
       total += weight;
       for (std::size_t d = 0; d < shape_.v_dim; ++d) {
-        out[d] += weight * stored(v[d]);
-        v_max = std::max(v_max, std::fabs(static_cast<double>(stored(v[d]))));
+        const auto value = static_cast<double>(shape_.latent() ? stored(v, d, shape_.k_dim, key_group)
+                                                               : stored(v, d, shape_.v_dim, 0));
+        out[d] += weight * value;
+        v_max = std::max(v_max, std::fabs(value));
       }
     }
     for (double& x : out) x /= total;
@@ -190,14 +212,13 @@ const std::vector<Shape>& shapes() {
 }
 
 std::string describe(const Shape& s) {
-  return base::cat(s.heads, " heads, ", s.kv_heads, " kv, ", s.k_dim, " x ", s.v_dim,
-                   s.type == KvType::bf16 ? " bf16" : " f32");
+  return base::cat(s.heads, " heads, ", s.kv_heads, " kv, ", s.k_dim, " x ", s.v_dim, " ", to_string(s.type));
 }
 
 template <typename Body>
 void for_shapes(const Body& body) {
   for (Shape shape : shapes())
-    for (const KvType type : {KvType::f32, KvType::bf16}) {
+    for (const KvType type : {KvType::f32, KvType::bf16, KvType::q8}) {
       shape.type = type;
       SCOPED_TRACE(describe(shape));
       body(shape);
@@ -337,7 +358,9 @@ TEST(Attention, SplitsLieWhereTheySay) {
 
 TEST(Attention, SharingAPastAmongThreadsChangesNoBit) {
   const Shape latent{5, 1, 40, 24, KvType::bf16, KvForm::latent};
-  for (const Shape& shape : {Shape{6, 2, 16, 21, KvType::bf16}, Shape{3, 3, 8, 16, KvType::f32}, latent}) {
+  for (const Shape& shape :
+       {Shape{6, 2, 16, 21, KvType::bf16}, Shape{3, 3, 8, 16, KvType::f32}, Shape{4, 2, 24, 16, KvType::q8}, latent,
+        Shape{5, 1, 40, 24, KvType::q8, KvForm::latent}}) {
     SCOPED_TRACE(describe(shape));
     constexpr std::size_t kTokens = 4608 + 70;  // past where splits grow
     Cache cache(shape, 1, kTokens);
@@ -371,7 +394,8 @@ TEST(Attention, SharingAPastAmongThreadsChangesNoBit) {
 TEST(Attention, LatentFormMatchesDouble) {
   for (const Shape& shape :
        {Shape{16, 1, 576, 512, KvType::bf16, KvForm::latent}, Shape{3, 1, 17, 7, KvType::f32, KvForm::latent},
-        Shape{20, 1, 48, 32, KvType::bf16, KvForm::latent}}) {
+        Shape{20, 1, 48, 32, KvType::bf16, KvForm::latent}, Shape{16, 1, 576, 512, KvType::q8, KvForm::latent},
+        Shape{3, 1, 17, 7, KvType::q8, KvForm::latent}}) {
     SCOPED_TRACE(describe(shape));
     constexpr std::size_t kTokens = 140;
     Cache cache(shape, 1, kTokens);
@@ -464,8 +488,79 @@ TEST(Attention, LargestDimensions) {
   }
 }
 
+/// Integers of x[n] at `bytes`, `step` apart, with the scale `got`.
+void expect_bytes(const float* x, std::size_t n, bool bf16, const std::byte* bytes, std::size_t step, float got) {
+  const float scale = byte_scale(x, n, bf16);
+  if (std::isnan(scale)) {
+    EXPECT_TRUE(std::isnan(got));
+  } else {
+    EXPECT_EQ(got, scale);
+  }
+  for (std::size_t d = 0; d < n; ++d) {
+    const auto q = static_cast<std::int8_t>(bytes[d * step]);
+    if (scale > 0) {
+      EXPECT_NEAR(static_cast<double>(q) * scale, x[d], 0.501 * scale) << d;
+    } else {
+      EXPECT_EQ(q, 0) << d;
+    }
+  }
+}
+
+float bf16_at(const std::byte* at) {
+  std::uint16_t bits;
+  std::memcpy(&bits, at, sizeof bits);
+  return std::bit_cast<float>(std::uint32_t{bits} << 16);
+}
+
+TEST(StoreKv, Q8IsTheNearestStepOfItsGroupsScale) {
+  const Shape shape{2, 2, 21, 5, KvType::q8};  // 3 groups, the last one of 5
+  EXPECT_EQ(shape.layout().bytes(), 2U * (21 + 16) * 64 + 2 * 3 * 64 * 2 + 2 * 64 * 4);
+  Cache cache(shape, 1, 70);
+  const auto k_of = [&](std::size_t t, std::size_t h) { return &cache.k(0)[(t * 2 + h) * 21]; };
+  std::fill_n(k_of(3, 0), 21, 0.0f);
+  std::fill_n(k_of(4, 1) + 8, 8, 1e-40f);
+  k_of(5, 0)[2] = kNan;
+  k_of(6, 1)[20] = -kInf;
+  cache.v(0)[(7 * 2 + 1) * 5] = 3e38f;
+  cache.v(0)[(8 * 2 + 1) * 5] = kInf;
+  base::ThreadPool pool(2);
+  const Ops ops(kernel_table(best_isa()), pool, Numerics::fast);
+  cache.store(ops, cache.all_rows());
+  const std::size_t values = 2 * 21 * 64, scales = values + 2 * 16 * 64, value_scales = scales + 2 * 3 * 64 * 2;
+  for (std::size_t t = 0; t < 70; ++t)
+    for (std::size_t h = 0; h < 2; ++h) {
+      SCOPED_TRACE(base::cat("token ", t, ", head ", h));
+      const std::byte* block = cache.block(0, t / 64) + Cache::kBefore;
+      for (std::size_t g = 0; g < 3; ++g)
+        expect_bytes(k_of(t, h) + g * 8, g == 2 ? 5 : 8, true, block + (h * 21 + g * 8) * 64 + t % 64, 64,
+                     bf16_at(block + scales + ((h * 3 + g) * 64 + t % 64) * 2));
+      float scale;
+      std::memcpy(&scale, block + value_scales + (h * 64 + t % 64) * 4, sizeof scale);
+      expect_bytes(&cache.v(0)[(t * 2 + h) * 5], 5, false, block + values + (h * 64 + t % 64) * 16, 1, scale);
+    }
+}
+
+TEST(StoreKv, Q8OfLatentsHasAScalePerSixteenChannels) {
+  const Shape shape{2, 1, 40, 24, KvType::q8, KvForm::latent};
+  EXPECT_EQ(shape.layout().bytes(), 48U * 64 + 3 * 64 * 2);
+  Cache cache(shape, 1, 70);
+  cache.k(0)[9 * 40 + 17] = kNan;
+  base::ThreadPool pool(1);
+  const Ops ops(kernel_table(best_isa()), pool, Numerics::fast);
+  cache.store(ops, cache.all_rows());
+  for (std::size_t t = 0; t < 70; ++t)
+    for (std::size_t g = 0; g < 3; ++g) {
+      SCOPED_TRACE(base::cat("token ", t, ", group ", g));
+      const std::byte* block = cache.block(0, t / 64) + Cache::kBefore;
+      expect_bytes(&cache.k(0)[t * 40 + g * 16], g == 2 ? 8 : 16, true, block + t % 64 * 48 + g * 16, 1,
+                   bf16_at(block + 48 * 64 + (t % 64 * 3 + g) * 2));
+      for (std::size_t d = 40; d < 48; ++d) EXPECT_EQ(block[t % 64 * 48 + d], std::byte{0});
+    }
+}
+
 TEST(StoreKv, WritesItsElementsAndNothingElse) {
   for_shapes([](const Shape& shape) {
+    if (shape.type == KvType::q8) return;
     const KvLayout layout = shape.layout();
     Cache cache(shape, 1, 70);
     cache.k(0)[0] = 1.00390625f;  // halfway between two bf16, the lower one even

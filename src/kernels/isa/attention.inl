@@ -11,10 +11,14 @@ using minke::kernels::AttentionTask;
 using minke::kernels::kAttentionPairs;
 using minke::kernels::kAttentionPartHead;
 using minke::kernels::kAttentionScratch;
+using minke::kernels::kKeyGroup;
 using minke::kernels::kKvBlock;
+using minke::kernels::kLatentGroup;
+using minke::kernels::KvType;
 
 inline Simd::F load_kv(const float* p) { return Simd::load(p); }
 inline Simd::F load_kv(const std::uint16_t* p) { return Simd::load_bf16(p); }
+inline Simd::F load_kv(const std::int8_t* p) { return Simd::to_float(Simd::widen_i8(p)); }
 
 /// Up to kTileRows rows a[r] to multiply with b, and where the sums go.
 template <typename T>
@@ -159,6 +163,12 @@ void softmax_block(float scale, float* s, PairState& state) {
   state.max = max;
 }
 
+/// s[64] *= the tokens' scales.
+inline void scale_tokens(float* s, const float* scales) {
+#pragma GCC unroll 4
+  for (int g = 0; g < 4; ++g) Simd::store(s + g * 16, Simd::mul(Simd::load(s + g * 16), Simd::load(scales + g * 16)));
+}
+
 /// A task's scratch, on the stack: at most 12 + 64 + 70 + 5 KiB.
 struct AttentionScratch {
   alignas(64) float scores[kAttentionPairs * kKvBlock];
@@ -203,32 +213,62 @@ void count_tokens(const AttentionTask& task, std::size_t block, std::size_t pair
   }
 }
 
-/// `next`: the block that follows, or this one again.
-template <typename T>
-void attend_block(const AttentionTask& task, std::size_t block, std::size_t next, std::size_t pairs,
-                  AttentionScratch& scratch) {
-  const T* keys = reinterpret_cast<const T*>(task.blocks[block] + task.key_offset);
-  const T* values = reinterpret_cast<const T*>(task.blocks[block] + task.value_offset);
+/// One block's scores, weights and sums. `keys`, [k_dim][64], may be the cache's or a widened copy. Of what is read
+/// next `fetch` is fetched while the first tile reads the keys, `next` while the tiles read the values.
+template <typename K, typename V>
+void attend_block(const AttentionTask& task, std::size_t block, const K* keys, const char* fetch, const char* next,
+                  std::size_t pairs, AttentionScratch& scratch) {
+  const V* values = reinterpret_cast<const V*>(task.blocks[block] + task.value_offset);
   count_tokens(task, block, pairs, scratch.state);
-  // Values are fetched while the first tile reads the keys, the next keys while it reads the values.
-  const char* ahead = reinterpret_cast<const char*>(values);
-  for (std::size_t p = 0; p < pairs; p += kTileRows, ahead = reinterpret_cast<const char*>(keys)) {
+  for (std::size_t p = 0; p < pairs; p += kTileRows, fetch = reinterpret_cast<const char*>(keys)) {
     const std::size_t count = pairs - p < kTileRows ? pairs - p : kTileRows;
     std::size_t tokens = 0;
     for (std::size_t r = 0; r < count; ++r)
       if (scratch.state[p + r].tokens > tokens) tokens = scratch.state[p + r].tokens;
     multiply(count,
-             Product<T>{scratch.q + p, 0, task.k_dim, keys, kKvBlock, nullptr, scratch.scores + p * kKvBlock, kKvBlock,
-                        ahead},
+             Product<K>{scratch.q + p, 0, task.k_dim, keys, kKvBlock, nullptr, scratch.scores + p * kKvBlock, kKvBlock,
+                        fetch},
              (tokens + 15) / 16);
   }
+  // What lies behind a pair's tokens may become anything here: softmax_block masks it, add_values stops before it.
   for (std::size_t p = 0; p < pairs; ++p) {
+    float* scores = scratch.scores + p * kKvBlock;
     scratch.state[p].rescale = 1;
-    if (scratch.state[p].tokens > 0) softmax_block(task.scale, scratch.scores + p * kKvBlock, scratch.state[p]);
+    if (scratch.state[p].tokens == 0) continue;
+    softmax_block(task.scale, scores, scratch.state[p]);
+    if (sizeof(V) == 1) scale_tokens(scores, reinterpret_cast<const float*>(task.blocks[block] + task.value_scales));
   }
-  ahead = reinterpret_cast<const char*>(task.blocks[next] + task.key_offset);
-  for (std::size_t p = 0; p < pairs; p += kTileRows, ahead = reinterpret_cast<const char*>(values))
-    add_values(task, values, task.v_stride, ahead, p, pairs - p < kTileRows ? pairs - p : kTileRows, scratch);
+  for (std::size_t p = 0; p < pairs; p += kTileRows, next = reinterpret_cast<const char*>(values))
+    add_values(task, values, task.v_stride, next, p, pairs - p < kTileRows ? pairs - p : kTileRows, scratch);
+}
+
+template <typename T>
+void attend_stored(const AttentionTask& task, std::size_t block, std::size_t next, std::size_t pairs,
+                   AttentionScratch& scratch) {
+  const T* keys = reinterpret_cast<const T*>(task.blocks[block] + task.key_offset);
+  attend_block<T, T>(task, block, keys, reinterpret_cast<const char*>(task.blocks[block] + task.value_offset),
+                     reinterpret_cast<const char*>(task.blocks[next] + task.key_offset), pairs, scratch);
+}
+
+/// wide[k_dim][64] = scale * q, rounded, of a block's keys; fetches its values at the same pace.
+inline void widen_keys(const AttentionTask& task, std::size_t block, float* wide) {
+  const auto* keys = reinterpret_cast<const std::int8_t*>(task.blocks[block] + task.key_offset);
+  const auto* scales = reinterpret_cast<const std::uint16_t*>(task.blocks[block] + task.key_scales);
+  const char* ahead = reinterpret_cast<const char*>(task.blocks[block] + task.value_offset);
+  for (std::size_t group = 0; group < task.k_dim; group += kKeyGroup, scales += kKvBlock) {
+    const std::size_t end = task.k_dim - group < kKeyGroup ? task.k_dim : group + kKeyGroup;
+    Simd::F lanes[4];
+#pragma GCC unroll 4
+    for (int g = 0; g < 4; ++g) lanes[g] = Simd::load_bf16(scales + g * 16);
+    for (std::size_t d = group; d < end; ++d) {
+      __builtin_prefetch(ahead + d * kKvBlock, 0, 2);
+#pragma GCC unroll 4
+      for (int g = 0; g < 4; ++g) {
+        const std::size_t at = d * kKvBlock + static_cast<std::size_t>(g) * 16;
+        Simd::store(wide + at, Simd::mul(load_kv(keys + at), lanes[g]));
+      }
+    }
+  }
 }
 
 // --- splits -----------------------------------------------------------------------------------------------
@@ -335,14 +375,27 @@ inline void attend_splits(const AttentionTask& task, AttentionScratch& scratch, 
                   task.out + p / task.heads * task.ldo + p % task.heads * task.v_dim);
 }
 
+/// Keys of bytes are widened once per block: their scales change every eight channels, and a task's tiles of pairs
+/// share the work.
+[[gnu::noinline]] void attend_bytes(const AttentionTask& task, AttentionScratch& scratch) {
+  alignas(64) float wide[kKvBlock * minke::kernels::kMaxAttentionDim];
+  attend_splits(task, scratch, [&](std::size_t block, std::size_t next) {
+    widen_keys(task, block, wide);
+    attend_block<float, std::int8_t>(task, block, wide, reinterpret_cast<const char*>(wide),
+                                     reinterpret_cast<const char*>(task.blocks[next] + task.key_offset),
+                                     task.rows * task.heads, scratch);
+  });
+}
+
 void attention(const AttentionTask& task) noexcept {
   AttentionScratch scratch;
   const std::size_t pairs = task.rows * task.heads;
+  if (task.type == KvType::q8) return attend_bytes(task, scratch);
   attend_splits(task, scratch, [&](std::size_t block, std::size_t next) {
-    if (task.bf16)
-      attend_block<std::uint16_t>(task, block, next, pairs, scratch);
+    if (task.type == KvType::bf16)
+      attend_stored<std::uint16_t>(task, block, next, pairs, scratch);
     else
-      attend_block<float>(task, block, next, pairs, scratch);
+      attend_stored<float>(task, block, next, pairs, scratch);
   });
 }
 

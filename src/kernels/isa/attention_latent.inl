@@ -54,16 +54,16 @@ void latent_scores_all(const float* const* q, std::size_t pairs, const T* latent
         latent_scores_of<2>(q + p, latent, k_dim, to);
         break;
       case 3:
-        latent_scores_of < kLatentPairs<3 ? 1 : 3>(q + p, latent, k_dim, to);
+        latent_scores_of<(kLatentPairs < 3 ? 1 : 3)>(q + p, latent, k_dim, to);
         break;
       case 4:
-        latent_scores_of < kLatentPairs<3 ? 1 : 4>(q + p, latent, k_dim, to);
+        latent_scores_of<(kLatentPairs < 3 ? 1 : 4)>(q + p, latent, k_dim, to);
         break;
       case 5:
-        latent_scores_of < kLatentPairs<3 ? 1 : 5>(q + p, latent, k_dim, to);
+        latent_scores_of<(kLatentPairs < 3 ? 1 : 5)>(q + p, latent, k_dim, to);
         break;
       default:
-        latent_scores_of < kLatentPairs<3 ? 1 : 6>(q + p, latent, k_dim, to);
+        latent_scores_of<(kLatentPairs < 3 ? 1 : 6)>(q + p, latent, k_dim, to);
         break;
     }
   }
@@ -90,14 +90,28 @@ void attend_latent_block(const AttentionTask& task, const T* latent, std::size_t
 }
 
 /// Pairs from which on a block is widened to fp32 once (two passes over it, 147 KB at 576 channels, in the second-level
-/// cache) rather than in every tile that reads it.
+/// cache) rather than in every tile that reads it. Bytes always are, with their scales.
 constexpr std::size_t kWidenPairs = 2 * kTileRows + 1;
 
+inline void widen(const AttentionTask& task, std::size_t /*block*/, const std::uint16_t* latent, float* wide) {
+  for (std::size_t i = 0; i < kKvBlock * task.k_dim; i += 16) Simd::store(wide + i, load_kv(latent + i));
+}
+
+/// x = scale * q, rounded; what lies behind a row's position may become NaN.
+inline void widen(const AttentionTask& task, std::size_t block, const std::int8_t* latent, float* wide) {
+  static_assert(kLatentGroup == 16);
+  const auto* scales = reinterpret_cast<const std::uint16_t*>(task.blocks[block] + task.key_scales);
+  for (std::size_t i = 0; i < kKvBlock * task.k_dim; i += kLatentGroup, ++scales) {
+    const Simd::F scale = Simd::set1(__builtin_bit_cast(float, std::uint32_t{*scales} << 16));
+    Simd::store(wide + i, Simd::mul(load_kv(latent + i), scale));
+  }
+}
+
+template <typename T>
 [[gnu::noinline]] void attend_widened(const AttentionTask& task, AttentionScratch& scratch) {
   alignas(64) float wide[kKvBlock * minke::kernels::kMaxAttentionDim];
   attend_splits(task, scratch, [&](std::size_t block, std::size_t) {
-    const auto* latent = reinterpret_cast<const std::uint16_t*>(task.blocks[block] + task.key_offset);
-    for (std::size_t i = 0; i < kKvBlock * task.k_dim; i += 16) Simd::store(wide + i, load_kv(latent + i));
+    widen(task, block, reinterpret_cast<const T*>(task.blocks[block] + task.key_offset), wide);
     attend_latent_block(task, wide, block, task.rows * task.heads, scratch);
   });
 }
@@ -105,10 +119,11 @@ constexpr std::size_t kWidenPairs = 2 * kTileRows + 1;
 void attention_latent(const AttentionTask& task) noexcept {
   AttentionScratch scratch;
   const std::size_t pairs = task.rows * task.heads;
-  if (task.bf16 && pairs >= kWidenPairs) return attend_widened(task, scratch);
+  if (task.type == KvType::q8) return attend_widened<std::int8_t>(task, scratch);
+  if (task.type == KvType::bf16 && pairs >= kWidenPairs) return attend_widened<std::uint16_t>(task, scratch);
   attend_splits(task, scratch, [&](std::size_t block, std::size_t) {
     const std::byte* latent = task.blocks[block] + task.key_offset;
-    if (task.bf16)
+    if (task.type == KvType::bf16)
       attend_latent_block(task, reinterpret_cast<const std::uint16_t*>(latent), block, pairs, scratch);
     else
       attend_latent_block(task, reinterpret_cast<const float*>(latent), block, pairs, scratch);
