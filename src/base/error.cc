@@ -24,6 +24,8 @@ std::string_view to_string(ErrorCode code) {
       return "numeric";
     case ErrorCode::cancelled:
       return "cancelled";
+    case ErrorCode::overloaded:
+      return "overloaded";
   }
   return "unknown";
 }

@@ -22,6 +22,7 @@ enum class ErrorCode {
   context_overflow,  ///< more tokens than the context holds
   numeric,           ///< NaN or infinity where a finite number is needed
   cancelled,         ///< stopped by the user
+  overloaded,        ///< too much is waiting already: later it may go
 };
 
 /// Stable lower-case name of a code, e.g. "context_overflow".

@@ -1,0 +1,47 @@
+// What a caller asks of the engine. Values only.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/sampling.h"
+
+namespace minke::engine {
+
+using TokenId = std::int32_t;
+
+enum class Priority {
+  interactive,  ///< somebody waits for it
+  batch,        ///< runs while nothing interactive waits, or after it has waited long
+};
+
+/// A summary of the model's last hidden states (after the output norm) in place of a reply.
+enum class Pooling {
+  none,  ///< tokens are drawn
+  mean,  ///< of all of the prompt's positions
+  last,  ///< of its last position
+};
+
+/// The most likely tokens beside each drawn one that can be asked for.
+inline constexpr std::size_t kMaxTopLogprobs = 20;
+
+struct Request {
+  std::vector<TokenId> tokens;  ///< the whole history, not empty: the engine finds what it can reuse of it
+  SamplingParams sampling;
+  std::size_t max_tokens = 0;  ///< 0: until the context is full
+  std::vector<TokenId> stop_tokens;
+
+  std::string identity;           ///< who asks: turns are taken between identities
+  std::string salt;               ///< whose cache: a prefix is reused only under the salt that computed it
+  std::size_t shared_prefix = 0;  ///< so many of the first tokens, in whole blocks, are reused under any salt
+  Priority priority = Priority::interactive;
+  std::size_t samples = 1;              ///< replies to this one prompt; reply i draws from stream i of the seed
+  std::optional<std::size_t> logprobs;  ///< with each token its log-probability, and those of so many most likely ones
+  bool prompt_logprobs = false;         ///< of each prompt token but the first; the prompt is then computed anew
+  Pooling pooling = Pooling::none;
+};
+
+}  // namespace minke::engine
