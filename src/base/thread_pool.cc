@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <csignal>
 #include <cstdint>
 #include <system_error>
 #include <thread>
@@ -13,6 +12,7 @@
 
 #include "base/cpu_count.h"
 #include "base/error.h"
+#include "base/signals_blocked.h"
 
 namespace minke::base {
 namespace {
@@ -59,24 +59,6 @@ void keep_on(std::thread& thread, std::span<const int> cpus) noexcept {
   static_cast<void>(::pthread_setaffinity_np(thread.native_handle(), bytes, set));
   CPU_FREE(set);
 }
-
-/// Blocks every signal for the threads started while it lives, except those that a fault raises on the
-/// spot: Ctrl-C goes to the thread that waits for it, and a map's SIGBUS still reaches its handler.
-class SignalsBlocked {
- public:
-  SignalsBlocked() {
-    sigset_t all;
-    sigfillset(&all);
-    for (const int fault : {SIGBUS, SIGSEGV, SIGFPE, SIGILL, SIGTRAP}) sigdelset(&all, fault);
-    pthread_sigmask(SIG_SETMASK, &all, &before_);
-  }
-  ~SignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-  SignalsBlocked(const SignalsBlocked&) = delete;
-  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
-
- private:
-  sigset_t before_;
-};
 
 }  // namespace
 

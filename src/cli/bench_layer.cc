@@ -15,7 +15,7 @@
 #include "cli/random_weights.h"
 #include "cli/text_format.h"
 #include "cli/version.h"
-#include "engine/kv_sequence.h"
+#include "engine/kv_arena.h"
 #include "models/blocks.h"
 #include "models/estimate.h"
 #include "models/rope.h"
@@ -76,6 +76,8 @@ double feed_forward_operations(const models::DecoderConfig& c) {
          2.0 * hidden * static_cast<double>(moe.n_routed_experts);
 }
 
+std::size_t blocks_of(std::size_t tokens) { return (tokens + kernels::kKvBlock - 1) / kernels::kKvBlock; }
+
 class LayerRun {
  public:
   LayerRun(const LayerSettings& settings, const models::DecoderConfig& model, DType dtype, const Limits& limits,
@@ -89,7 +91,7 @@ class LayerRun {
         ops_(kernels::kernel_table(options_.isa.value_or(kernels::best_isa())), pool, options_.numerics),
         layout_(models::kv_layout(config_, kv_type())),
         bytes_(measure_layer(config_, dtype)),
-        cache_(layout_.bytes()),
+        cache_(layout_.bytes(), blocks_of(std::ranges::max(settings.contexts)), /*prefault=*/false),
         workspace_(config_, std::ranges::max(settings.tokens)),
         rope_(config_.attention.rope) {
     Progress progress("making the layer", settings.show_progress);
@@ -97,7 +99,7 @@ class LayerRun {
       progress.update(done, total, base::cat(byte_text(done), " of ", byte_text(total)));
     });
     const std::size_t context = std::ranges::max(settings.contexts);
-    cache_.reserve(context);
+    for (std::size_t i = 0; i < cache_.blocks(); ++i) blocks_.push_back(cache_.data(static_cast<engine::BlockId>(i)));
     fill_cache(context, pool);
     const auto hidden = static_cast<std::size_t>(config_.hidden_size);
     for (std::size_t i = 0; i < kVariants; ++i) inputs_.push_back(random_floats(workspace_.max_rows * hidden, 100 + i));
@@ -126,9 +128,8 @@ class LayerRun {
 
  private:
   void fill_cache(std::size_t context, base::ThreadPool& pool) {
-    const std::size_t blocks = (context + kernels::kKvBlock - 1) / kernels::kKvBlock;
     const std::vector<std::byte> bytes = random_bytes(DType::bf16, layout_.bytes() / 2, /*seed=*/7, pool);
-    for (std::size_t i = 0; i < blocks; ++i) std::copy(bytes.begin(), bytes.end(), cache_.view().blocks[i]);
+    for (std::size_t i = 0; i < blocks_of(context); ++i) std::copy(bytes.begin(), bytes.end(), blocks_[i]);
   }
 
   template <typename Block>
@@ -139,7 +140,7 @@ class LayerRun {
       workspace_.rows[i] = {.sequence = 0, .position = position};
       rope_.angles(position, workspace_.cos.data() + i * half, workspace_.sin.data() + i * half);
     }
-    const kernels::KvView view = cache_.view();
+    const kernels::KvView view{.blocks = blocks_.data()};
     const models::StepContext step{
         ops_,      config_, layout_, std::span(std::as_const(workspace_.rows)).first(tokens), std::span(&view, 1),
         workspace_};
@@ -278,7 +279,8 @@ class LayerRun {
   kernels::Ops ops_;
   kernels::KvLayout layout_;
   LayerBytes bytes_;
-  engine::KvSequence cache_;
+  engine::KvArena cache_;
+  std::vector<std::byte*> blocks_;
   models::Workspace workspace_;
   models::Rope rope_;
   models::LayerWeights weights_;

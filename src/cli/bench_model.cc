@@ -85,18 +85,15 @@ std::vector<engine::TokenId> BenchModel::tokens(std::size_t count, std::uint32_t
 
 bool BenchModel::fill(std::size_t depth, const Stop& stopped) {
   if (depth == 0) return true;
-  return engine_->feed(std::span(text_).first(depth), depth,
-                       {.token = {}, .prefill = [&](std::size_t, std::size_t) { return !stopped(); }});
+  return engine_->feed(std::span(text_).first(depth), depth, /*singles=*/0,
+                       [&](std::size_t, std::size_t) { return !stopped(); });
 }
 
 bool BenchModel::run(const BenchTest& test, const Stop& stopped) {
-  const engine::Callbacks callbacks{.token = {}, .prefill = [&](std::size_t, std::size_t) { return !stopped(); }};
-  std::size_t end = test.depth + test.prompt;
-  if (test.prompt > 0 && !engine_->feed(std::span(text_).first(end), test.depth, callbacks)) return false;
-  for (std::size_t i = 0; i < test.gen; ++i, ++end) {
-    if (!engine_->feed(std::span(text_).first(end + 1), end, callbacks)) return false;
-  }
-  return true;
+  const std::size_t tokens = test.depth + test.prompt + test.gen;
+  if (tokens == test.depth) return true;
+  return engine_->feed(std::span(text_).first(tokens), test.depth, /*singles=*/test.gen,
+                       [&](std::size_t, std::size_t) { return !stopped(); });
 }
 
 }  // namespace minke::cli

@@ -85,7 +85,12 @@ Reply ChatModel::reply(const Prompt& prompt, const engine::SamplingParams& sampl
     });
   };
   try {
-    reply.outcome = engine_.generate({prompt.tokens, sampling, max_tokens, stop_tokens(text_, defaults_)}, callbacks);
+    engine::Request request;
+    request.tokens = prompt.tokens;
+    request.sampling = sampling;
+    request.max_tokens = max_tokens;
+    request.stop_tokens = stop_tokens(text_, defaults_);
+    reply.outcome = engine_.generate(std::move(request), callbacks);
   } catch (const base::Error& error) {
     if (error.code() == base::ErrorCode::context_overflow) throw with_context_flag(error, engine_.info());
     throw;
@@ -136,8 +141,8 @@ std::string start_text(const engine::EngineInfo& info, bool context_given) {
   return base::cat(info.kernels, ", ", info.threads, info.threads == 1 ? " thread" : " threads",
                    info.nodes > 1 ? base::cat(" on ", info.nodes, " memory nodes, ") : ", ",
                    kernels::to_string(info.numerics), ", KV ", kernels::to_string(info.kv_type), ", context ",
-                   grouped(info.context), " (", why, "), weights ", byte_text(info.weight_bytes),
-                   info.weights_mapped ? " mapped" : "", " + KV ", byte_text(info.kv_bytes_per_token * info.context));
+                   grouped(info.cache_tokens), " (", why, "), weights ", byte_text(info.weight_bytes),
+                   info.weights_mapped ? " mapped" : "", " + KV ", byte_text(info.kv_bytes_per_token * info.cache_tokens));
 }
 
 }  // namespace minke::cli

@@ -60,6 +60,7 @@ std::string environment_name(std::string_view flag) {
 engine::EngineOptions EngineFlags::options(kernels::Numerics fallback) const {
   engine::EngineOptions result;
   result.threads = threads;
+  result.sequences = 1;  // the terminal has one user
   result.context = context;
   result.memory_limit = memory;
   result.numerics = fallback;

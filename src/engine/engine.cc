@@ -1,17 +1,25 @@
 #include "engine/engine.h"
 
+#include <pthread.h>
+
 #include <algorithm>
+#include <atomic>
 #include <chrono>
+#include <condition_variable>
+#include <exception>
+#include <mutex>
+#include <thread>
 #include <utility>
 
 #include "base/cpu_count.h"
 #include "base/error.h"
 #include "base/memory.h"
 #include "base/memory_nodes.h"
+#include "base/signals_blocked.h"
 #include "base/thread_pool.h"
-#include "engine/kv_sequence.h"
+#include "engine/core.h"
 #include "engine/memory_plan.h"
-#include "engine/sampling.h"
+#include "engine/watchdog.h"
 #include "kernels/ops.h"
 #include "models/decoder.h"
 #include "models/loader.h"
@@ -23,45 +31,60 @@ namespace {
 using base::cat;
 using base::Error;
 using base::ErrorCode;
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
-
-/// Rows per step of Engine::logits by default: each row holds a vocabulary of logits (78 MB at 152k x 128).
-constexpr std::size_t kLogitsChunk = 128;
 
 kernels::KvType kv_type_of(const EngineOptions& options) {
   return options.kv_type.value_or(options.numerics == kernels::Numerics::exact ? kernels::KvType::f32
                                                                                : kernels::KvType::bf16);
 }
 
-}  // namespace
-
-std::string_view to_string(FinishReason reason) {
-  switch (reason) {
-    case FinishReason::stop:
-      return "stop";
-    case FinishReason::length:
-      return "length";
-    case FinishReason::context:
-      return "context";
-    case FinishReason::cancelled:
-      return "cancelled";
-  }
-  return "unknown";
+void check_range(std::string_view field, std::size_t value, std::size_t least, std::size_t most) {
+  if (value < least || value > most)
+    throw Error(ErrorCode::invalid_argument, cat(field, ": expected ", least, " to ", most, ", got ", value));
 }
 
+constexpr std::size_t kMostSequences = 4096;
+
+}  // namespace
+
+/// What callers and the compute thread share. Replies keep it too: they may outlive the engine.
+struct Inbox {
+  struct Entry {
+    std::shared_ptr<ReplyRecord> record;
+    Core::Clock::time_point submitted;
+    std::function<void()> job;  ///< instead of a request
+  };
+  std::mutex mutex;
+  std::vector<Entry> entries;  // guarded by mutex, as is `open`
+  std::size_t requests = 0;    // of entries; with those that core has waiting
+  bool open = true;
+  base::Signal signal;                 ///< raised when there is something to look at
+  std::atomic<bool> filled{false};     ///< entries is not empty
+  std::atomic<bool> cancelled{false};  ///< a reply was
+  std::atomic<bool> stop{false};
+};
+
 struct Engine::Impl {
-  Impl(const formats::Checkpoint& checkpoint, const EngineOptions& options)
-      : pool(team(options)),
+  Impl(const formats::Checkpoint& checkpoint, const EngineOptions& given)
+      : options(given),
+        pool(team(options)),
         ops(kernels::kernel_table(options.isa.value_or(kernels::best_isa())), pool, options.numerics),
         plan(make_plan(checkpoint, options)),
-        chunk(options.chunk),
         decoder(load(checkpoint, options, pool)),
-        workspace(decoder.config(), chunk),
-        cache(decoder.block_bytes()),
-        logits(decoder.vocab_size()) {
-    batch.reserve(chunk);
+        core(decoder, ops, core_options()),
+        watchdog(options.stuck_seconds, options.on_stuck) {
+    const base::SignalsBlocked blocked;
+    try {
+      thread = std::thread([this] { run(); });
+    } catch (const std::system_error& error) {
+      throw Error(ErrorCode::io, cat("cannot start the compute thread: ", error.what()));
+    }
+    pthread_setname_np(thread.native_handle(), "minke-engine");
+  }
+
+  ~Impl() {
+    inbox->stop.store(true, std::memory_order_release);
+    inbox->signal.raise();
+    thread.join();
   }
 
   static base::TeamPlan team(const EngineOptions& options) {
@@ -72,13 +95,17 @@ struct Engine::Impl {
   }
 
   static MemoryPlan make_plan(const formats::Checkpoint& checkpoint, const EngineOptions& options) {
-    if (options.chunk == 0) throw Error(ErrorCode::invalid_argument, "chunk: expected at least 1, got 0");
+    check_range("chunk", options.chunk, 1, std::size_t{1} << 20);
+    check_range("sequences", options.sequences, 1, kMostSequences);
     const models::DecoderConfig config = models::read_config(checkpoint);
     kernels::check_attention_shape(models::kv_layout(config, kv_type_of(options)),
                                    static_cast<std::size_t>(config.attention.heads), checkpoint.path());
-    const std::uint64_t available = options.memory_limit != 0 ? options.memory_limit : base::available_memory();
-    return plan_memory(config, models::measure(checkpoint, config, options.numerics), kv_type_of(options),
-                       options.context, options.chunk, available);
+    MemoryRequest request{.context = options.context, .cache_tokens = options.cache_tokens};
+    request.sequences = options.sequences;
+    request.rows = Core::workspace_rows({.sequences = options.sequences, .chunk = options.chunk});
+    request.logit_rows = Core::logit_rows({.sequences = options.sequences});
+    request.available = options.memory_limit != 0 ? options.memory_limit : base::available_memory();
+    return plan_memory(config, models::measure(checkpoint, config, options.numerics), kv_type_of(options), request);
   }
 
   static models::Decoder load(const formats::Checkpoint& checkpoint, const EngineOptions& options,
@@ -88,20 +115,38 @@ struct Engine::Impl {
     return {std::move(config), std::move(weights), kv_type_of(options)};
   }
 
-  void check_tokens(std::span<const TokenId> tokens) const;
-  void step(std::span<const TokenId> tokens, std::size_t first, bool all_logits, float* out);
-  bool prefill(std::span<const TokenId> tokens, const Callbacks& callbacks);
-  void decode(const Request& request, const Callbacks& callbacks, Outcome& outcome);
+  CoreOptions core_options() const {
+    return {.sequences = options.sequences,
+            .context = plan.context,
+            .chunk = options.chunk,
+            .cache_blocks = plan.cache_tokens / kernels::kKvBlock,
+            .prefault = options.prefault,
+            .target_inter_token = options.target_inter_token,
+            .secret = options.secret,
+            .queue = {.batch_patience = options.batch_patience}};
+  }
 
+  void check_tokens(std::span<const TokenId> tokens) const;
+  void check(const Request& request) const;
+  void run();
+  void drain();
+  void tell();
+  /// Runs `job` on the compute thread, between steps, and waits for it; what it throws comes here.
+  void run_job(const std::function<void()>& job);
+
+  EngineOptions options;
   base::ThreadPool pool;
   kernels::Ops ops;
   MemoryPlan plan;
-  std::size_t chunk;
   models::Decoder decoder;
-  models::Workspace workspace;
-  KvSequence cache;
-  std::vector<float> logits;
-  std::vector<models::BatchRow> batch;
+  Core core;  // the compute thread's
+  Watchdog watchdog;
+  std::shared_ptr<Inbox> inbox = std::make_shared<Inbox>();
+  struct Counters {
+    std::atomic<std::size_t> running{0}, waiting{0}, free_blocks{0}, cached_blocks{0};
+    std::atomic<std::uint64_t> hits{0}, evictions{0}, preemptions{0};
+  } counters;
+  std::thread thread;
 };
 
 void Engine::Impl::check_tokens(std::span<const TokenId> tokens) const {
@@ -116,69 +161,93 @@ void Engine::Impl::check_tokens(std::span<const TokenId> tokens) const {
                 "Raise --ctx-size, or shorten the conversation.");
 }
 
-/// Runs `tokens` at positions first, first+1, ...; `out` gets every row's logits, or the last one's.
-void Engine::Impl::step(std::span<const TokenId> tokens, std::size_t first, bool all_logits, float* out) {
-  batch.clear();
-  for (std::size_t i = 0; i < tokens.size(); ++i)
-    batch.push_back({.token = tokens[i],
-                     .sequence = 0,
-                     .position = static_cast<std::uint32_t>(first + i),
-                     .wants_logits = out != nullptr && (all_logits || i + 1 == tokens.size())});
-  cache.reserve(first + tokens.size());
-  const kernels::KvView view = cache.view();
-  // Until the weights are known to have been whole, the cache holds nothing of this step.
-  cache.tokens.resize(first);
-  decoder.forward(ops, batch, std::span(&view, 1), workspace, out);
-  decoder.check_files();
-  cache.tokens.insert(cache.tokens.end(), tokens.begin(), tokens.end());
+void Engine::Impl::check(const Request& request) const {
+  check_tokens(request.tokens);
+  request.sampling.validate();
+  check_range("samples", request.samples, 1, options.sequences);
+  if (request.logprobs) check_range("logprobs", *request.logprobs, 0, kMaxTopLogprobs);
+  if (request.pooling != Pooling::none && (request.samples != 1 || request.logprobs || request.prompt_logprobs))
+    throw Error(ErrorCode::invalid_argument,
+                "pooling: expected neither several samples nor log-probabilities beside it: no token is drawn");
 }
 
-/// Brings the cache up to all of `tokens`, leaving the last one's logits. False when cancelled.
-bool Engine::Impl::prefill(std::span<const TokenId> tokens, const Callbacks& callbacks) {
-  std::size_t done = cache.common_prefix(tokens);
-  while (done < tokens.size()) {
-    if (callbacks.prefill && !callbacks.prefill(done, tokens.size())) return false;
-    const std::size_t count = std::min(chunk, tokens.size() - done);
-    const bool last = done + count == tokens.size();
-    step(tokens.subspan(done, count), done, /*all_logits=*/false, last ? logits.data() : nullptr);
-    done += count;
+void Engine::Impl::drain() {
+  if (inbox->cancelled.exchange(false, std::memory_order_acq_rel)) core.sweep_waiting();
+  if (!inbox->filled.load(std::memory_order_acquire)) return;
+  std::vector<Inbox::Entry> entries;
+  {
+    const std::lock_guard lock(inbox->mutex);
+    entries.swap(inbox->entries);
+    inbox->requests = 0;
+    std::size_t requests = 0;
+    for (const Inbox::Entry& entry : entries) requests += entry.record ? 1 : 0;
+    counters.waiting.store(core.waiting() + requests, std::memory_order_relaxed);
+    inbox->filled.store(false, std::memory_order_relaxed);
   }
-  return !callbacks.prefill || callbacks.prefill(done, tokens.size());
+  for (Inbox::Entry& entry : entries) {
+    if (entry.job) {
+      entry.job();
+    } else {
+      core.enqueue(std::move(entry.record), entry.submitted);
+    }
+  }
 }
 
-void Engine::Impl::decode(const Request& request, const Callbacks& callbacks, Outcome& outcome) {
-  Sampler sampler(request.sampling, decoder.vocab_size());
-  // Room for the whole reply now, so that a step need not ask for any.
-  const std::size_t most = request.max_tokens == 0 || request.max_tokens > plan.context - request.tokens.size()
-                               ? plan.context
-                               : request.tokens.size() + request.max_tokens;
-  std::vector<TokenId> history;
-  history.reserve(most + 1);
-  history = request.tokens;
-  cache.tokens.reserve(most);
-  cache.reserve(most);
-  while (true) {
-    const TokenId token = sampler.sample(logits, history, history.size());
-    outcome.output_tokens += 1;
-    if (std::find(request.stop_tokens.begin(), request.stop_tokens.end(), token) != request.stop_tokens.end()) {
-      outcome.reason = FinishReason::stop;
-      return;
+void Engine::Impl::tell() {
+  counters.running.store(core.running(), std::memory_order_relaxed);
+  counters.waiting.store(core.waiting(), std::memory_order_relaxed);
+  counters.free_blocks.store(core.cache().available(), std::memory_order_relaxed);
+  counters.cached_blocks.store(core.cache().cached(), std::memory_order_relaxed);
+  counters.hits.store(core.cache().stats().hits, std::memory_order_relaxed);
+  counters.evictions.store(core.cache().stats().evictions, std::memory_order_relaxed);
+  counters.preemptions.store(core.preemptions(), std::memory_order_relaxed);
+}
+
+void Engine::Impl::run() {
+  while (!inbox->stop.load(std::memory_order_acquire)) {
+    const std::uint32_t seen = inbox->signal.value();
+    bool ran = false;
+    watchdog.begin();
+    try {
+      drain();
+      ran = core.step();
+    } catch (const Error& error) {
+      core.end_all(FinishReason::error, &error);
+    } catch (const std::exception& error) {
+      const Error wrapped(ErrorCode::out_of_memory, cat("a step failed: ", error.what()));
+      core.end_all(FinishReason::error, &wrapped);
     }
-    history.push_back(token);
-    if (callbacks.token && !callbacks.token(token)) {
-      outcome.reason = FinishReason::cancelled;
-      return;
-    }
-    if (request.max_tokens != 0 && outcome.output_tokens >= request.max_tokens) {
-      outcome.reason = FinishReason::length;
-      return;
-    }
-    if (history.size() >= plan.context) {
-      outcome.reason = FinishReason::context;
-      return;
-    }
-    step(std::span(history).last(1), history.size() - 1, /*all_logits=*/false, logits.data());
+    if (ran) watchdog.finished();
+    tell();  // before anybody hears of it
+    core.notify();
+    watchdog.end();
+    if (!ran) inbox->signal.wait(seen, std::chrono::seconds(1));
   }
+  drain();
+  core.end_all(FinishReason::cancelled, nullptr);
+  tell();
+  core.notify();
+}
+
+void Engine::Impl::run_job(const std::function<void()>& job) {
+  std::exception_ptr thrown;
+  base::Signal done;
+  const auto guarded = [&] {
+    try {
+      job();
+    } catch (...) {
+      thrown = std::current_exception();
+    }
+    done.raise();
+  };
+  {
+    const std::lock_guard lock(inbox->mutex);
+    inbox->entries.push_back({.record = nullptr, .submitted = {}, .job = guarded});
+    inbox->filled.store(true, std::memory_order_release);
+  }
+  inbox->signal.raise();
+  while (done.value() == 0) done.wait(0, std::chrono::seconds(1));
+  if (thrown) std::rethrow_exception(thrown);
 }
 
 Engine::Engine(const formats::Checkpoint& checkpoint, const EngineOptions& options)
@@ -193,6 +262,8 @@ EngineInfo Engine::info() const {
                   .nodes = impl_->pool.nodes(),
                   .context = impl_->plan.context,
                   .trained_context = static_cast<std::size_t>(config.max_position_embeddings),
+                  .sequences = impl_->options.sequences,
+                  .cache_tokens = impl_->plan.cache_tokens,
                   .weight_bytes = impl_->plan.weight_bytes,
                   .weights_mapped = impl_->plan.weights_mapped,
                   .kv_bytes_per_token = impl_->plan.kv_bytes_per_token,
@@ -205,51 +276,105 @@ EngineInfo Engine::info() const {
   return info;
 }
 
+EngineHealth Engine::health() const {
+  const Impl::Counters& c = impl_->counters;
+  const Watchdog::Reading reading = impl_->watchdog.read();
+  return {.steps = reading.steps,
+          .last_step_age = reading.age,
+          .step_running = reading.running,
+          .stuck = reading.stuck,
+          .running = c.running.load(std::memory_order_relaxed),
+          .waiting = c.waiting.load(std::memory_order_relaxed),
+          .cache_blocks = impl_->plan.cache_tokens / kernels::kKvBlock,
+          .free_blocks = c.free_blocks.load(std::memory_order_relaxed),
+          .cached_blocks = c.cached_blocks.load(std::memory_order_relaxed),
+          .cache_hits = c.hits.load(std::memory_order_relaxed),
+          .evictions = c.evictions.load(std::memory_order_relaxed),
+          .preemptions = c.preemptions.load(std::memory_order_relaxed)};
+}
+
 const models::DecoderConfig& Engine::config() const { return impl_->decoder.config(); }
 
 std::size_t Engine::vocab_size() const { return impl_->decoder.vocab_size(); }
 
-Outcome Engine::generate(const Request& request, const Callbacks& callbacks) {
-  impl_->check_tokens(request.tokens);
-  request.sampling.validate();
+Reply Engine::submit(Request request, std::function<void()> notify) {
+  impl_->check(request);
+  const std::size_t room = impl_->plan.context - request.tokens.size();
+  const std::size_t most = request.pooling != Pooling::none ? 1
+                           : request.max_tokens == 0        ? room + 1
+                                                            : std::min(request.max_tokens, room + 1);
+  auto record = std::make_shared<ReplyRecord>(std::move(request), most);
+  record->notify = std::move(notify);
+  const std::shared_ptr<Inbox>& inbox = impl_->inbox;
+  {
+    const std::lock_guard lock(inbox->mutex);
+    const std::size_t waiting = inbox->requests + impl_->counters.waiting.load(std::memory_order_relaxed);
+    if (waiting >= impl_->options.queue)
+      throw Error(ErrorCode::overloaded, cat("the queue is full: ", waiting, " requests wait"), "Try again later.");
+    inbox->entries.push_back({.record = record, .submitted = Core::Clock::now(), .job = {}});
+    ++inbox->requests;
+    inbox->filled.store(true, std::memory_order_release);
+  }
+  inbox->signal.raise();
+  return Reply(std::move(record), [inbox] {
+    inbox->cancelled.store(true, std::memory_order_release);
+    inbox->signal.raise();
+  });
+}
+
+Outcome Engine::generate(Request request, const Callbacks& callbacks) {
   Outcome outcome;
   outcome.prompt_tokens = request.tokens.size();
-  outcome.cached_tokens = impl_->cache.common_prefix(request.tokens);
-  const Clock::time_point start = Clock::now();
-  if (!impl_->prefill(request.tokens, callbacks)) {
+  impl_->check(request);
+  if (callbacks.prefill && !callbacks.prefill(0, outcome.prompt_tokens)) {
     outcome.reason = FinishReason::cancelled;
-    outcome.prefill_seconds = seconds_since(start);
     return outcome;
   }
-  outcome.prefill_seconds = seconds_since(start);
-  const Clock::time_point decode_start = Clock::now();
-  impl_->decode(request, callbacks, outcome);
-  outcome.decode_seconds = seconds_since(decode_start);
+  std::size_t done = 0;
+  bool stopped = false;
+  Reply reply = submit(std::move(request));
+  const auto stop_unless = [&](bool go_on) {
+    if (go_on || stopped) return;
+    stopped = true;
+    reply.cancel();
+  };
+  while (!reply.finished()) {
+    const std::optional<Event> event = reply.wait(std::chrono::milliseconds(50));
+    if (!event) {
+      // Nothing new for a while: an occasion to be cancelled in a long step.
+      if (callbacks.prefill && !stopped && outcome.output_tokens == 0)
+        stop_unless(callbacks.prefill(done, outcome.prompt_tokens));
+    } else if (const auto* progress = std::get_if<PrefillProgress>(&*event)) {
+      done = progress->done;
+      if (callbacks.prefill && !stopped) stop_unless(callbacks.prefill(done, outcome.prompt_tokens));
+    } else if (const auto* drawn = std::get_if<TokenDrawn>(&*event)) {
+      if (stopped) continue;
+      outcome.output_tokens += 1;
+      if (callbacks.token) stop_unless(callbacks.token(drawn->token));
+    } else if (const auto* end = std::get_if<Finished>(&*event)) {
+      if (end->error) throw *end->error;  // NOLINT(cert-err09-cpp,cert-err61-cpp): a copy, by value
+      outcome.reason = stopped ? FinishReason::cancelled : end->reason;
+      if (!stopped) outcome.output_tokens = end->usage.output_tokens;
+      outcome.cached_tokens = end->usage.cached_tokens;
+      outcome.prefill_seconds = end->timings.prefill_seconds;
+      outcome.decode_seconds = end->timings.decode_seconds;
+    }
+  }
   return outcome;
 }
 
-bool Engine::feed(std::span<const TokenId> tokens, std::size_t reuse, const Callbacks& callbacks) {
+bool Engine::feed(std::span<const TokenId> tokens, std::size_t reuse, std::size_t singles,
+                  const std::function<bool(std::size_t done, std::size_t total)>& progress) {
   impl_->check_tokens(tokens);
-  std::vector<TokenId>& cached = impl_->cache.tokens;
-  cached.resize(std::min(cached.size(), reuse));
-  return impl_->prefill(tokens, callbacks);
+  bool complete = false;
+  impl_->run_job([&] { complete = impl_->core.feed(tokens, reuse, singles, progress); });
+  return complete;
 }
 
 void Engine::logits(std::span<const TokenId> ids, std::size_t chunk,
                     const std::function<bool(std::size_t, std::span<const float>)>& row) {
   impl_->check_tokens(ids);
-  impl_->cache.tokens.clear();
-  const std::size_t rows = std::min({chunk == 0 ? kLogitsChunk : chunk, impl_->chunk, ids.size()});
-  std::vector<float> out(rows * vocab_size());
-  for (std::size_t first = 0; first < ids.size(); first += rows) {
-    const std::size_t count = std::min(rows, ids.size() - first);
-    impl_->step(ids.subspan(first, count), first, /*all_logits=*/true, out.data());
-    for (std::size_t i = 0; i < count; ++i) {
-      const std::span<const float> logits = std::span(out).subspan(i * vocab_size(), vocab_size());
-      check_finite(logits, first + i);
-      if (!row(first + i, logits)) return;
-    }
-  }
+  impl_->run_job([&] { impl_->core.logits(ids, chunk, row); });
 }
 
 }  // namespace minke::engine

@@ -1,5 +1,5 @@
-// The engine in its smallest form: one sequence, through the model's ragged-batch interface. Callers pass
-// the whole token history every time; the engine finds what it can reuse. Plain values in and out.
+// The engine: many users' replies from one model, on one machine's processors (docs/engine.md). Callers pass the whole
+// token history every time; the engine finds what it can reuse. Plain values in and out; nothing here is printed.
 #pragma once
 
 #include <cstdint>
@@ -11,6 +11,9 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/events.h"
+#include "engine/reply.h"
+#include "engine/request.h"
 #include "engine/sampling.h"
 #include "formats/checkpoint.h"
 #include "kernels/isa.h"
@@ -20,8 +23,6 @@
 
 namespace minke::engine {
 
-using TokenId = std::int32_t;
-
 struct EngineOptions {
   std::size_t threads = 0;  ///< 0: base::default_thread_count()
   /// Memory nodes that weights and work are divided among; unset: the machine's. A number that the machine does not
@@ -30,26 +31,25 @@ struct EngineOptions {
   std::optional<kernels::Isa> isa;  ///< unset: the best that runs here
   kernels::Numerics numerics = kernels::Numerics::fast;
   std::optional<kernels::KvType> kv_type;  ///< unset: bf16 in fast, f32 in exact
-  std::size_t context = 0;                 ///< tokens; 0: what fits, up to the trained length
+  std::size_t context = 0;                 ///< most tokens of a request; 0: what fits, up to the trained length
   std::uint64_t memory_limit = 0;          ///< bytes; 0: what the machine (and its cgroup) has available
-  std::size_t chunk = 512;                 ///< most rows per forward step
+  std::size_t chunk = 512;                 ///< most prompt tokens per step
   /// Called while weights are packed, from the loading thread.
   std::function<void(std::uint64_t done, std::uint64_t total)> progress;
-};
 
-enum class FinishReason {
-  stop,       ///< a stop token
-  length,     ///< max_tokens reached
-  context,    ///< the context is full
-  cancelled,  ///< the callback said so
-};
-std::string_view to_string(FinishReason reason);
-
-struct Request {
-  std::vector<TokenId> tokens;  ///< the whole history, not empty
-  SamplingParams sampling;
-  std::size_t max_tokens = 0;  ///< 0: until the context is full
-  std::vector<TokenId> stop_tokens;
+  std::size_t sequences = 16;  ///< most replies that run at once; others wait
+  /// Tokens that the cache holds, of running replies and reusable ones; 0: `sequences` contexts as far as half of what
+  /// memory is left allows, but at least one.
+  std::size_t cache_tokens = 0;
+  bool prefault = false;    ///< take the cache's memory now, not as it is first used
+  std::size_t queue = 256;  ///< most requests that wait; more are refused (overloaded)
+  /// Seconds between a reply's tokens to aim at while prompts are read; 0: under twice what it takes without them.
+  double target_inter_token = 0;
+  double batch_patience = 60;  ///< seconds after which a batch request counts as interactive
+  std::string secret;          ///< of this installation: makes the names of cached blocks unguessable
+  /// After a step has run for so long, `on_stuck` is called once, on a thread of its own.
+  double stuck_seconds = 120;
+  std::function<void(double seconds)> on_stuck;
 };
 
 struct Outcome {
@@ -64,7 +64,7 @@ struct Outcome {
 struct Callbacks {
   /// A new token (stop tokens are not reported). Return false to end the reply.
   std::function<bool(TokenId)> token;
-  /// Prefill progress; return false to cancel.
+  /// Prefill progress, and now and then without any; return false to cancel.
   std::function<bool(std::size_t done, std::size_t total)> prefill;
 };
 
@@ -75,6 +75,8 @@ struct EngineInfo {
   std::size_t nodes = 1;  ///< memory nodes that weights and work are divided among
   std::size_t context = 0;
   std::size_t trained_context = 0;
+  std::size_t sequences = 0;
+  std::size_t cache_tokens = 0;
   std::uint64_t weight_bytes = 0;
   bool weights_mapped = false;  ///< in a tiled file's map, not in memory of the process
   std::uint64_t kv_bytes_per_token = 0;
@@ -83,29 +85,51 @@ struct EngineInfo {
   std::vector<std::string> warnings;  ///< from the checkpoint's configuration
 };
 
+/// How it is doing; as of the last step.
+struct EngineHealth {
+  std::uint64_t steps = 0;
+  double last_step_age = 0;  ///< seconds since a step was finished (or since the start)
+  double step_running = 0;   ///< seconds that the present step has taken; 0 between steps
+  bool stuck = false;        ///< longer than EngineOptions::stuck_seconds
+  std::size_t running = 0, waiting = 0;
+  std::size_t cache_blocks = 0, free_blocks = 0, cached_blocks = 0;  ///< of 64 tokens; free: not in use, cached or not
+  std::uint64_t cache_hits = 0, evictions = 0, preemptions = 0;      ///< blocks, blocks, replies
+};
+
+/// Every function may be called from any thread.
 class Engine {
  public:
   /// Estimates memory first: Error(out_of_memory) says what is needed, what there is and what would fit.
   Engine(const formats::Checkpoint& checkpoint, const EngineOptions& options);
+  /// Ends what runs: it finishes as cancelled.
   ~Engine();
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
   EngineInfo info() const;
+  EngineHealth health() const;
   const models::DecoderConfig& config() const;
   /// Rows of the output matrix.
   std::size_t vocab_size() const;
 
-  /// Runs one reply. Errors: invalid_argument (a token id out of range), context_overflow (the prompt does
-  /// not fit: says both counts), numeric (NaN logits).
-  Outcome generate(const Request& request, const Callbacks& callbacks);
+  /// Queues a request. `notify` is called on the compute thread after each step that gave it something, and must
+  /// return at once; the last time may come after the end was read. Errors: invalid_argument (a token id out of range,
+  /// a field), context_overflow (the prompt does not fit: says both counts), overloaded (the queue is full). What goes
+  /// wrong later comes as Finished.
+  Reply submit(Request request, std::function<void()> notify = {});
 
-  /// Brings the cache up to `tokens`, as generate() does before it draws, and draws nothing: for measuring. At most
-  /// `reuse` tokens are taken from the cache. False when the callback cancelled. Errors as generate().
-  bool feed(std::span<const TokenId> tokens, std::size_t reuse, const Callbacks& callbacks);
+  /// Submits and waits: one reply, token by token, on the calling thread. Errors as submit(), and what the reply ended
+  /// with: numeric (NaN logits).
+  Outcome generate(Request request, const Callbacks& callbacks);
 
-  /// Raw logits of every position, in order: row(i, logits[vocab]) follows ids[0..i]. Starts from an empty
-  /// cache. `chunk`: rows per step, 0 for the engine's own. Return false from `row` to end early.
+  /// Brings a cache of its own up to `tokens`, as a reply does before it draws, and draws nothing: for measuring. At
+  /// most `reuse` tokens are left from the call before; the last `singles` go one a step. False when `progress`, called
+  /// on the compute thread, said so. Errors as submit().
+  bool feed(std::span<const TokenId> tokens, std::size_t reuse, std::size_t singles,
+            const std::function<bool(std::size_t done, std::size_t total)>& progress);
+
+  /// Raw logits of every position, in order: row(i, logits[vocab]), called on the compute thread, follows ids[0..i].
+  /// Starts from an empty cache. `chunk`: rows per step, 0 for the engine's own. Return false from `row` to end early.
   void logits(std::span<const TokenId> ids, std::size_t chunk,
               const std::function<bool(std::size_t, std::span<const float>)>& row);
 

@@ -23,12 +23,12 @@ std::string_view to_string(FinishReason reason);
 
 /// It waits. Told again when something changes.
 struct Queued {
-  std::size_t position = 0;         ///< 1: the next
-  double estimated_wait = 0;        ///< seconds, from what is ahead and the present speed
+  std::size_t position = 0;   ///< 1: the next
+  double estimated_wait = 0;  ///< seconds, from what is ahead and the present speed
 };
 
 struct PrefillProgress {
-  std::size_t done = 0;    ///< prompt tokens in the cache by now, reused ones included
+  std::size_t done = 0;  ///< prompt tokens in the cache by now, reused ones included
   std::size_t total = 0;
   std::size_t cached = 0;  ///< reused: whole blocks of 64, at most 64 * floor((total - 1) / 64)
 };

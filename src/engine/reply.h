@@ -23,7 +23,7 @@ struct ReplyRecord {
 
   struct Output {
     std::unique_ptr<TokenId[]> tokens;
-    std::unique_ptr<float[]> logprobs;   ///< when asked for
+    std::unique_ptr<float[]> logprobs;    ///< when asked for
     std::unique_ptr<TokenLogprob[]> top;  ///< (tokens, request.logprobs)
     std::atomic<std::size_t> count{0};
     Finished end;  ///< to be read once `finished`
@@ -38,11 +38,11 @@ struct ReplyRecord {
   std::atomic<std::size_t> queue_position{0};  ///< 0: not waiting
   std::atomic<double> estimated_wait{0};
   std::atomic<std::size_t> prefill_done{0};
-  std::atomic<std::size_t> cached{0};                ///< written before prefill_done
-  std::unique_ptr<float[]> prompt_logprobs;          ///< (tokens - 1)
-  std::vector<float> hidden;                         ///< pooled
-  std::atomic<bool> prompt_done{false};              ///< the two above are complete
-  std::unique_ptr<Output[]> outputs;                 ///< (samples)
+  std::atomic<std::size_t> cached{0};        ///< written before prefill_done
+  std::unique_ptr<float[]> prompt_logprobs;  ///< (tokens - 1)
+  std::vector<float> hidden;                 ///< pooled
+  std::atomic<bool> prompt_done{false};      ///< the two above are complete
+  std::unique_ptr<Output[]> outputs;         ///< (samples)
 };
 
 /// The caller's end. One thread reads; any may cancel. Dropping it cancels what is not finished.

@@ -110,7 +110,7 @@ std::int32_t Sampler::sample(std::span<float> logits, std::span<const std::int32
   scan(logits, position);
   if (params_.temperature == 0 || params_.top_k == 1) return most_likely(logits);
 
-  const double uniform = base::uniform(params_.seed, 0, position);
+  const double uniform = base::uniform(params_.seed, stream_, position);
   std::span<const Candidate> kept;
   double total = 0;
   if (params_.top_k > 0 && static_cast<std::size_t>(params_.top_k) < logits.size()) {

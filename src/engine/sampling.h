@@ -23,6 +23,8 @@ struct SamplingParams {
   double repeat_penalty = 1.0;  ///< (0, 10]; 1: off
   std::uint64_t seed = 0;
 
+  /// Whether drawing changes the row of logits.
+  bool changes_logits() const noexcept { return repeat_penalty != 1.0; }
   /// Throws Error(invalid_argument) naming the field that is out of range or not finite.
   void validate() const;
 };
@@ -30,12 +32,17 @@ struct SamplingParams {
 /// Throws Error(numeric) that names the token and the position when a logit of a row is NaN or infinite.
 void check_finite(std::span<const float> logits, std::uint64_t position);
 
-/// Draws tokens for one reply. A draw depends on the logits, the params, the history and the position
-/// alone: not on earlier draws, timing, instruction set or other requests. Nothing sorts the vocabulary: the largest
-/// logit of each run of 256 bounds what a top-k or top-p set can reach down to.
+/// Draws tokens, for one reply or for several in turn. A draw depends on the logits, the params, the history and the
+/// position alone: not on earlier draws, timing, instruction set or other requests. Nothing sorts the vocabulary: the
+/// largest logit of each run of 256 bounds what a top-k or top-p set can reach down to.
 class Sampler {
  public:
   Sampler(const SamplingParams& params, std::size_t vocab_size);
+  /// From here on draws for another reply: `stream` tells replies with one seed apart. `params` are valid.
+  void use(const SamplingParams& params, std::uint64_t stream) noexcept {
+    params_ = params;
+    stream_ = stream;
+  }
 
   /// `logits`: [vocab], changed in place. `history`: every token before this one. `position`: index of the
   /// token to be drawn. Throws Error(numeric) when a logit is NaN or infinite.
@@ -57,6 +64,7 @@ class Sampler {
   std::int32_t draw_any(std::size_t count, double uniform) const;
 
   SamplingParams params_;
+  std::uint64_t stream_ = 0;
   const kernels::KernelTable* table_;  // of the best instruction set: all give the same bits
   float top_ = 0;                      // the largest logit
   std::vector<float> chunk_tops_;      // the largest logit of each chunk

@@ -29,25 +29,39 @@ void Decoder::begin_step(std::span<const BatchRow> batch, const kernels::Ops& op
   ops.pool().run(batch.size(), fill_angles);
 }
 
-void Decoder::output_logits(const kernels::Ops& ops, std::span<const BatchRow> batch, Workspace& workspace,
-                            float* logits) const {
+void Decoder::output(const kernels::Ops& ops, std::span<const BatchRow> batch, Workspace& workspace, float* logits,
+                     float* hidden_out) const {
   const auto hidden = static_cast<std::size_t>(config_.hidden_size);
-  // Rows that want logits move to the front (a row only ever moves forward onto one already read).
-  std::size_t wanted = 0;
+  const auto move_row = [hidden](std::vector<float>& rows, std::size_t from, std::size_t to) {
+    if (from != to) std::copy_n(rows.data() + from * hidden, hidden, rows.data() + to * hidden);
+  };
+  // Rows that want something move to the front (a row only ever moves forward onto one already read).
+  std::size_t wanted = 0, with_logits = 0;
   for (std::size_t i = 0; i < batch.size(); ++i) {
-    if (!batch[i].wants_logits) continue;
-    if (wanted != i) {
-      std::copy_n(workspace.hidden.data() + i * hidden, hidden, workspace.hidden.data() + wanted * hidden);
-      std::copy_n(workspace.delta.data() + i * hidden, hidden, workspace.delta.data() + wanted * hidden);
-    }
+    if (!batch[i].wants_logits && !batch[i].wants_hidden) continue;
+    move_row(workspace.hidden, i, wanted);
+    move_row(workspace.delta, i, wanted);
     ++wanted;
+    with_logits += batch[i].wants_logits ? 1 : 0;
   }
   if (wanted == 0) return;
   ops.add_norm_prepare(workspace.hidden.data(), weights_.layers.empty() ? nullptr : workspace.delta.data(), wanted,
                        hidden, weights_.output_norm.data(), static_cast<float>(config_.rms_norm_eps),
                        workspace.normed.data(), workspace.activations);
-  const Linear& output = weights_.output_or_embedding();
-  ops.linear(workspace.activations, output.weight, output.bias_or_null(), logits, vocab_size());
+  std::size_t from = 0, to = 0;
+  for (const BatchRow& row : batch) {
+    if (!row.wants_logits && !row.wants_hidden) continue;
+    if (row.wants_hidden) {
+      std::copy_n(workspace.normed.data() + from * hidden, hidden, hidden_out);
+      hidden_out += hidden;
+    }
+    if (row.wants_logits) move_row(workspace.normed, from, to++);
+    ++from;
+  }
+  if (with_logits == 0) return;
+  if (with_logits < wanted) ops.prepare(workspace.normed.data(), with_logits, hidden, hidden, workspace.activations);
+  const Linear& matrix = weights_.output_or_embedding();
+  ops.linear(workspace.activations, matrix.weight, matrix.bias_or_null(), logits, vocab_size());
 }
 
 void Decoder::check_files() const {
@@ -55,7 +69,8 @@ void Decoder::check_files() const {
 }
 
 void Decoder::forward(const kernels::Ops& ops, std::span<const BatchRow> batch,
-                      std::span<const kernels::KvView> sequences, Workspace& workspace, float* logits) const {
+                      std::span<const kernels::KvView> sequences, Workspace& workspace, float* logits,
+                      float* hidden_out) const {
   assert(!batch.empty() && batch.size() <= workspace.max_rows);
   begin_step(batch, ops, workspace);
   const StepContext step{ops,       config_,  kv_layout_, std::span(std::as_const(workspace.rows)).first(batch.size()),
@@ -78,7 +93,7 @@ void Decoder::forward(const kernels::Ops& ops, std::span<const BatchRow> batch,
     else
       feed_forward_dense(step, std::get<DenseWeights>(w.feed_forward), config_.feed_forward.intermediate_size);
   }
-  output_logits(ops, batch, workspace, logits);
+  output(ops, batch, workspace, logits, hidden_out);
 }
 
 }  // namespace minke::models

@@ -21,6 +21,7 @@ struct BatchRow {
   std::uint32_t sequence = 0;  ///< index into the step's KvViews
   std::uint32_t position = 0;
   bool wants_logits = false;
+  bool wants_hidden = false;
 };
 
 /// What every block of a step needs to know about it.
@@ -46,14 +47,15 @@ class Decoder {
   void check_files() const;
 
   /// Runs one step: writes the rows' keys and values into the caches and, for the rows that want them,
-  /// logits[i * vocab_size() ...] in row order. 1 <= rows <= workspace.max_rows. Allocates nothing.
+  /// logits[i * vocab_size() ...] in row order; likewise the last hidden states, after the output norm,
+  /// hidden[i * hidden_size ...]. 1 <= rows <= workspace.max_rows. Allocates nothing.
   void forward(const kernels::Ops& ops, std::span<const BatchRow> batch, std::span<const kernels::KvView> sequences,
-               Workspace& workspace, float* logits) const;
+               Workspace& workspace, float* logits, float* hidden = nullptr) const;
 
  private:
   void begin_step(std::span<const BatchRow> batch, const kernels::Ops& ops, Workspace& workspace) const;
-  void output_logits(const kernels::Ops& ops, std::span<const BatchRow> batch, Workspace& workspace,
-                     float* logits) const;
+  void output(const kernels::Ops& ops, std::span<const BatchRow> batch, Workspace& workspace, float* logits,
+              float* hidden) const;
 
   DecoderConfig config_;
   DecoderWeights weights_;

@@ -97,20 +97,32 @@ TEST_P(DecodeStep, AllocatesNothingAndLocksNothing) {
       {.temperature = 0.8, .top_k = 20, .top_p = 0.9, .seed = 3},
       {.temperature = 1, .top_p = 0.9, .min_p = 0.05, .repeat_penalty = 1.1, .seed = 3}};
   for (const std::size_t threads : {1, 3}) {
+    std::atomic<int> steps{0};  // outlives the engine, which may still tell
     Engine engine(*checkpoint, {.threads = threads, .context = 512});
     for (const SamplingParams& sampling : samplings) {
-      std::size_t tokens = 0;
-      const auto on_token = [&](TokenId) {
-        ++tokens;
-        // From the second step on, past at least one new block of the cache.
-        counting = tokens >= 2 && tokens < 90;
-        return true;
+      // Called on the compute thread after each step: what is counted is whole steps, from the second token on, past
+      // at least one new block of the cache.
+      steps = 0;
+      const auto on_step = [&] {
+        const int step = ++steps;
+        counting = step >= 3 && step < 90;
       };
       allocations = 0;
       locks = 0;
-      const Request request{.tokens = prompt, .sampling = sampling, .max_tokens = 100};
-      engine.generate(request, {.token = on_token});
+      Request request;
+      request.tokens = prompt;
+      request.sampling = sampling;
+      request.max_tokens = 100;
+      Reply reply = engine.submit(request, on_step);
+      std::size_t tokens = 0;
+      while (!reply.finished()) {
+        const auto event = reply.wait(std::chrono::seconds(60));
+        ASSERT_TRUE(event);
+        tokens += std::holds_alternative<TokenDrawn>(*event) ? 1 : 0;
+      }
+      counting = false;
       EXPECT_EQ(tokens, 100u);
+      EXPECT_GE(steps.load(), 95);  // the last ones may still be told
       EXPECT_EQ(allocations.load(), 0) << threads << " threads";
       EXPECT_EQ(locks.load(), 0) << threads << " threads";
     }
