@@ -141,8 +141,9 @@ std::string start_text(const engine::EngineInfo& info, bool context_given) {
   return base::cat(info.kernels, ", ", info.threads, info.threads == 1 ? " thread" : " threads",
                    info.nodes > 1 ? base::cat(" on ", info.nodes, " memory nodes, ") : ", ",
                    kernels::to_string(info.numerics), ", KV ", kernels::to_string(info.kv_type), ", context ",
-                   grouped(info.cache_tokens), " (", why, "), weights ", byte_text(info.weight_bytes),
-                   info.weights_mapped ? " mapped" : "", " + KV ", byte_text(info.kv_bytes_per_token * info.cache_tokens));
+                   grouped(info.context), " (", why, "), weights ", byte_text(info.weight_bytes),
+                   info.weights_mapped ? " mapped" : "", " + KV ",
+                   byte_text(info.kv_bytes_per_token * info.cache_tokens));
 }
 
 }  // namespace minke::cli

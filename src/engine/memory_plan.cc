@@ -62,8 +62,8 @@ MemoryPlan plan_memory(const models::DecoderConfig& config, const models::ModelS
   if (request.cache_tokens != 0) {
     plan.cache_tokens = std::max(context, whole_blocks(request.cache_tokens));
   } else {
-    const std::uint64_t others =
-        std::min<std::uint64_t>((request.sequences - 1) * static_cast<std::uint64_t>(context), (std::max<std::uint64_t>(suits, context) - context) / 2);
+    const std::uint64_t others = std::min<std::uint64_t>((request.sequences - 1) * static_cast<std::uint64_t>(context),
+                                                         (std::max<std::uint64_t>(suits, context) - context) / 2);
     plan.cache_tokens = context + static_cast<std::size_t>(others) / kernels::kKvBlock * kernels::kKvBlock;
   }
   return plan;
