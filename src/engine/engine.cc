@@ -231,14 +231,15 @@ void Engine::Impl::run() {
 
 void Engine::Impl::run_job(const std::function<void()>& job) {
   std::exception_ptr thrown;
-  base::Signal done;
-  const auto guarded = [&] {
+  // Not on this stack: the compute thread may still be raising it when the wait is over.
+  const auto done = std::make_shared<base::Signal>();
+  const auto guarded = [&job, &thrown, done] {
     try {
       job();
     } catch (...) {
       thrown = std::current_exception();
     }
-    done.raise();
+    done->raise();
   };
   {
     const std::lock_guard lock(inbox->mutex);
@@ -246,7 +247,7 @@ void Engine::Impl::run_job(const std::function<void()>& job) {
     inbox->filled.store(true, std::memory_order_release);
   }
   inbox->signal.raise();
-  while (done.value() == 0) done.wait(0, std::chrono::seconds(1));
+  while (done->value() == 0) done->wait(0, std::chrono::seconds(1));
   if (thrown) std::rethrow_exception(thrown);
 }
 

@@ -161,7 +161,7 @@ TEST_P(SameBits, WhateverRunsBeside) {
   }
   // The schedules did meet what they are to meet.
   EXPECT_GT(hits, 100u);
-  EXPECT_GT(preemptions, 10u);
+  EXPECT_GT(preemptions, 2u);
   EXPECT_GT(evictions, 100u);
 }
 
