@@ -15,6 +15,7 @@
 #include "cli/bench_layer.h"
 #include "cli/bench_speed.h"
 #include "cli/command.h"
+#include "cli/command_bench_engine.h"
 #include "cli/interrupt.h"
 #include "cli/machine.h"
 #include "cli/model_source.h"
@@ -328,8 +329,11 @@ void add_bench_command(CLI::App& app, Session& session) {
   CLI::App* command = app.add_subcommand("bench", "Measure how fast a model runs here");
   const auto flags = std::make_shared<BenchFlags>();
   add_flags(*command, *flags);
-  command->parse_complete_callback(
-      [&session, flags] { session.action = [&session, flags] { return bench(session, *flags); }; });
+  CLI::App* engine = add_bench_engine_command(*command, session);
+  command->parse_complete_callback([&session, flags, engine] {
+    if (engine->parsed()) return;
+    session.action = [&session, flags] { return bench(session, *flags); };
+  });
 }
 
 }  // namespace minke::cli
