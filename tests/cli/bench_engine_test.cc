@@ -8,6 +8,12 @@
 namespace minke::cli {
 namespace {
 
+Session no_store() {
+  Session session;
+  session.environment.minke_models = "/nowhere";
+  return session;
+}
+
 CrowdSettings small() {
   CrowdSettings settings;
   settings.model = test::golden("tiny/qwen2");
@@ -19,7 +25,7 @@ CrowdSettings small() {
 }
 
 TEST(BenchEngine, CountsWhatWasAsked) {
-  const Session session;
+  const Session session = no_store();
   const auto record = run_crowd(session, small(), [] { return false; });
   ASSERT_TRUE(record);
   EXPECT_EQ(record->integer("users"), 5);
@@ -38,7 +44,7 @@ TEST(BenchEngine, ASharedPrefixIsFoundByThoseThatComeLater) {
   CrowdSettings settings = small();
   settings.shared_prefix = 1;
   settings.rate = 20;
-  const Session session;
+  const Session session = no_store();
   const auto record = run_crowd(session, settings, [] { return false; });
   ASSERT_TRUE(record);
   // Whole blocks of the first's 130 tokens; one that comes close behind another may find less.
@@ -50,7 +56,7 @@ TEST(BenchEngine, ALongPromptBeside) {
   CrowdSettings settings = small();
   settings.output = 40;
   settings.long_prompt = 200;
-  const Session session;
+  const Session session = no_store();
   const auto record = run_crowd(session, settings, [] { return false; });
   ASSERT_TRUE(record);
   EXPECT_EQ(record->integer("long_prompt_tokens"), 200);
@@ -59,7 +65,7 @@ TEST(BenchEngine, ALongPromptBeside) {
 }
 
 TEST(BenchEngine, StopsWhenAsked) {
-  const Session session;
+  const Session session = no_store();
   EXPECT_FALSE(run_crowd(session, small(), [] { return true; }));
 }
 
