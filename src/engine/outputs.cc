@@ -110,11 +110,15 @@ void Core::draw(Sequence& sequence, std::span<float> logits) {
     if (*request.logprobs > 0) logprobs_.top({output.top.get() + at * *request.logprobs, *request.logprobs});
   }
   // Penalties change the row, which other samples and the token's own log-probability still need.
-  if (request.sampling.changes_logits()) {
+  const bool may_stop = usage.output_tokens >= request.min_tokens;
+  if (request.sampling.changes_logits() || !may_stop) {
     std::copy(logits.begin(), logits.end(), row_.begin());
     logits = row_;
   }
-  sampler_.use(request.sampling, sequence.sample);
+  if (!may_stop)
+    for (const TokenId stop : request.stop_tokens)
+      if (static_cast<std::size_t>(stop) < logits.size()) logits[static_cast<std::size_t>(stop)] = kForbidden;
+  sampler_.use(request.sampling, sequence.sample, sequence.prompt());
   const TokenId token = sampler_.sample(logits, sequence.tokens, sequence.tokens.size());
   if (request.logprobs) output.logprobs[at] = logprobs_.of(token);
 

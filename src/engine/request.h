@@ -32,6 +32,7 @@ struct Request {
   std::vector<TokenId> tokens;  ///< the whole history, not empty: the engine finds what it can reuse of it
   SamplingParams sampling;
   std::size_t max_tokens = 0;  ///< 0: until the context is full
+  std::size_t min_tokens = 0;  ///< before so many are drawn, no stop token is
   std::vector<TokenId> stop_tokens;
 
   std::string identity;           ///< who asks: turns are taken between identities

@@ -87,10 +87,18 @@ void SamplingParams::validate() const {
   check_range("top_p", top_p, 1e-9, 1);
   check_range("min_p", min_p, 0, 1);
   check_range("repeat_penalty", repeat_penalty, 1e-3, 10);
+  check_range("presence_penalty", presence_penalty, -2, 2);
+  check_range("frequency_penalty", frequency_penalty, -2, 2);
+  check_range("logit_bias's length", static_cast<double>(logit_bias.size()), 0, static_cast<double>(kMaxBiases));
+  for (const LogitBias& entry : logit_bias) {
+    check_range("logit_bias's token", static_cast<double>(entry.token), 0, 2147483647.0);
+    check_range("logit_bias", entry.bias, -100, 100);
+  }
 }
 
 Sampler::Sampler(const SamplingParams& params, std::size_t vocab_size)
-    : params_(params),
+    : own_(params),
+      params_(&own_),
       table_(&kernels::kernel_table(kernels::best_isa())),
       chunk_tops_(divide_up(vocab_size, kChunk)),
       bounds_(chunk_tops_.size()),
@@ -98,7 +106,7 @@ Sampler::Sampler(const SamplingParams& params, std::size_t vocab_size)
       weights_(vocab_size),
       chunk_sums_(chunk_tops_.size()),
       seen_(vocab_size, 0) {
-  params_.validate();
+  own_.validate();
 }
 
 void check_finite(std::span<const float> logits, std::uint64_t position) {
@@ -106,26 +114,31 @@ void check_finite(std::span<const float> logits, std::uint64_t position) {
 }
 
 std::int32_t Sampler::sample(std::span<float> logits, std::span<const std::int32_t> history, std::uint64_t position) {
-  if (params_.repeat_penalty != 1.0) penalise(logits, history);
+  if (params_->repeat_penalty != 1.0) penalise(logits, history);
+  if (params_->presence_penalty != 0 || params_->frequency_penalty != 0)
+    penalise_reply(logits, history.subspan(std::min(prompt_, history.size())));
+  for (const LogitBias& bias : params_->logit_bias)
+    if (static_cast<std::size_t>(bias.token) < logits.size())
+      logits[static_cast<std::size_t>(bias.token)] += static_cast<float>(bias.bias);
   scan(logits, position);
-  if (params_.temperature == 0 || params_.top_k == 1) return most_likely(logits);
+  if (params_->temperature == 0 || params_->top_k == 1) return most_likely(logits);
 
-  const double uniform = base::uniform(params_.seed, stream_, position);
+  const double uniform = base::uniform(params_->seed, stream_, position);
   std::span<const Candidate> kept;
   double total = 0;
-  if (params_.top_k > 0 && static_cast<std::size_t>(params_.top_k) < logits.size()) {
-    kept = largest(logits, static_cast<std::size_t>(params_.top_k));
+  if (params_->top_k > 0 && static_cast<std::size_t>(params_->top_k) < logits.size()) {
+    kept = largest(logits, static_cast<std::size_t>(params_->top_k));
     total = weigh(kept);
-    if (params_.top_p < 1) {
+    if (params_->top_p < 1) {
       double mass = 0;
       std::size_t count = 0;
-      while (count < kept.size() && mass < params_.top_p * total) mass += static_cast<double>(weights_[count++]);
+      while (count < kept.size() && mass < params_->top_p * total) mass += static_cast<double>(weights_[count++]);
       kept = kept.first(count);
       total = mass;
     }
-  } else if (params_.top_p < 1) {
+  } else if (params_->top_p < 1) {
     kept = nucleus(logits, total);
-  } else if (params_.min_p > 0) {
+  } else if (params_->min_p > 0) {
     kept = likely_enough(logits);
     total = weigh(kept);
   } else {
@@ -133,7 +146,7 @@ std::int32_t Sampler::sample(std::span<float> logits, std::span<const std::int32
     return draw_any(logits.size(), uniform);
   }
   while (kept.size() > 1 &&
-         static_cast<double>(weights_[kept.size() - 1]) < params_.min_p * static_cast<double>(weights_[0])) {
+         static_cast<double>(weights_[kept.size() - 1]) < params_->min_p * static_cast<double>(weights_[0])) {
     total -= static_cast<double>(weights_[kept.size() - 1]);
     kept = kept.first(kept.size() - 1);
   }
@@ -147,7 +160,7 @@ std::int32_t Sampler::sample(std::span<float> logits, std::span<const std::int32
 }
 
 void Sampler::penalise(std::span<float> logits, std::span<const std::int32_t> history) {
-  const auto penalty = static_cast<float>(params_.repeat_penalty);
+  const auto penalty = static_cast<float>(params_->repeat_penalty);
   for (const std::int32_t id : history) {
     const auto index = static_cast<std::size_t>(id);
     if (index >= seen_.size() || seen_[index]) continue;
@@ -155,6 +168,20 @@ void Sampler::penalise(std::span<float> logits, std::span<const std::int32_t> hi
     logits[index] = logits[index] > 0 ? logits[index] / penalty : logits[index] * penalty;
   }
   for (const std::int32_t id : history)
+    if (static_cast<std::size_t>(id) < seen_.size()) seen_[static_cast<std::size_t>(id)] = 0;
+}
+
+/// Token by token, so that a token that is there n times is lowered n times, in the order of the reply.
+void Sampler::penalise_reply(std::span<float> logits, std::span<const std::int32_t> reply) {
+  const auto presence = static_cast<float>(params_->presence_penalty);
+  const auto frequency = static_cast<float>(params_->frequency_penalty);
+  for (const std::int32_t id : reply) {
+    const auto index = static_cast<std::size_t>(id);
+    if (index >= seen_.size()) continue;
+    logits[index] -= seen_[index] ? frequency : presence + frequency;
+    seen_[index] = 1;
+  }
+  for (const std::int32_t id : reply)
     if (static_cast<std::size_t>(id) < seen_.size()) seen_[static_cast<std::size_t>(id)] = 0;
 }
 
@@ -206,7 +233,7 @@ std::span<Sampler::Candidate> Sampler::largest(std::span<const float> logits, st
 
 /// weights_ of every token, and their sums chunk by chunk.
 void Sampler::weigh(std::span<const float> logits) {
-  for (std::size_t i = 0; i < logits.size(); ++i) weights_[i] = scaled(logits[i], top_, params_.temperature);
+  for (std::size_t i = 0; i < logits.size(); ++i) weights_[i] = scaled(logits[i], top_, params_->temperature);
   table_->rows.exp(weights_.data(), weights_.size(), weights_.data());
   for (std::size_t chunk = 0; chunk < chunk_sums_.size(); ++chunk)
     chunk_sums_[chunk] =
@@ -216,7 +243,7 @@ void Sampler::weigh(std::span<const float> logits) {
 /// weights_[i] of each candidate; their sum, in order.
 double Sampler::weigh(std::span<const Candidate> candidates) {
   for (std::size_t i = 0; i < candidates.size(); ++i)
-    weights_[i] = scaled(candidates[i].logit, top_, params_.temperature);
+    weights_[i] = scaled(candidates[i].logit, top_, params_->temperature);
   const std::span<float> used = std::span(weights_).first(candidates.size());
   table_->rows.exp(used.data(), used.size(), used.data());
   double total = 0;
@@ -235,8 +262,8 @@ std::span<const Sampler::Candidate> Sampler::nucleus(std::span<const float> logi
     (void)weigh(best);
     mass = 0;
     std::size_t kept = 0;
-    while (kept < best.size() && mass < params_.top_p * total) mass += static_cast<double>(weights_[kept++]);
-    if (mass >= params_.top_p * total || best.size() == logits.size()) return best.first(kept);
+    while (kept < best.size() && mass < params_->top_p * total) mass += static_cast<double>(weights_[kept++]);
+    if (mass >= params_->top_p * total || best.size() == logits.size()) return best.first(kept);
   }
 }
 
@@ -244,7 +271,7 @@ std::span<const Sampler::Candidate> Sampler::nucleus(std::span<const float> logi
 std::span<const Sampler::Candidate> Sampler::likely_enough(std::span<const float> logits) {
   weigh(logits);
   std::size_t count = 0;
-  for (const float weight : weights_) count += static_cast<double>(weight) >= params_.min_p ? 1 : 0;
+  for (const float weight : weights_) count += static_cast<double>(weight) >= params_->min_p ? 1 : 0;
   return largest(logits, std::max<std::size_t>(1, count));
 }
 

@@ -146,6 +146,18 @@ TEST_F(EngineTest, SamplesShareTheirPromptAndDiffer) {
   EXPECT_EQ(engine->health().free_blocks, engine->health().cache_blocks);
 }
 
+TEST_F(EngineTest, NoStopTokenBeforeTheLeastNumberOfTokens) {
+  const auto engine = make();
+  Request r = request(20, 30);
+  // Greedy's first token would end it at once.
+  r.stop_tokens = {test::run(*engine, request(20, 1)).samples[0].tokens[0]};
+  EXPECT_TRUE(test::run(*engine, r).samples[0].tokens.empty());
+  r.min_tokens = 10;
+  const test::Collected all = test::run(*engine, r);
+  EXPECT_GE(all.samples[0].tokens.size(), 10u);
+  for (std::size_t i = 0; i < 10; ++i) EXPECT_NE(all.samples[0].tokens[i], r.stop_tokens[0]);
+}
+
 TEST_F(EngineTest, LogprobsAreOfTheModelsOwnDistribution) {
   const auto engine = make();
   Request r = request(20, 3);

@@ -50,7 +50,12 @@ std::vector<Request> random_requests(std::mt19937& random, std::size_t vocab) {
         request.sampling = {.temperature = 0.9, .top_k = 30, .top_p = 0.9, .seed = request.sampling.seed};
         break;
       default:
-        request.sampling = {.temperature = 1, .min_p = 0.02, .repeat_penalty = 1.2, .seed = request.sampling.seed};
+        request.sampling = {.temperature = 1,
+                            .min_p = 0.02,
+                            .repeat_penalty = 1.2,
+                            .seed = request.sampling.seed,
+                            .presence_penalty = 0.3,
+                            .frequency_penalty = 0.2};
     }
     if (draw(8) == 0) request.stop_tokens = {static_cast<TokenId>(draw(vocab)), static_cast<TokenId>(draw(vocab))};
     if (draw(10) == 0) request.prompt_logprobs = true;

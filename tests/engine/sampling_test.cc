@@ -138,6 +138,44 @@ TEST(Sampling, RepeatPenaltyLowersSeenTokensOfEitherSign) {
   EXPECT_EQ(logits, (std::vector<float>{0.75f, 1.0f, -2.0f}));
 }
 
+TEST(Sampling, PresenceAndFrequencyCountTheReplyAlone) {
+  const SamplingParams params{.temperature = 0, .presence_penalty = 0.5, .frequency_penalty = 0.25};
+  Sampler sampler({}, 4);
+  sampler.use(params, 0, /*prompt=*/2);
+  const std::vector<std::int32_t> history = {3, 3, 0, 1, 0, 0};
+  std::vector<float> logits = {2, 1, 0.25f, 0.5f};
+  EXPECT_EQ(sampler.sample(logits, history, 6), 0);
+  EXPECT_EQ(logits, (std::vector<float>{2 - 0.5f - 3 * 0.25f, 1 - 0.75f, 0.25f, 0.5f}));
+}
+
+TEST(Sampling, BiasesForbidAndForce) {
+  Sampler sampler({}, 3);
+  const SamplingParams forbidden{.temperature = 1, .logit_bias = {{1, -100}}};
+  const SamplingParams forced{.temperature = 1, .logit_bias = {{0, 100}, {99, 100}}};
+  for (std::uint64_t position = 0; position < 200; ++position) {
+    std::vector<float> logits = {1, 5, 1};
+    sampler.use(forbidden, 0, 0);
+    EXPECT_NE(sampler.sample(logits, {}, position), 1);
+    logits = {1, 5, 1};
+    sampler.use(forced, 0, 0);
+    EXPECT_EQ(sampler.sample(logits, {}, position), 0);
+  }
+}
+
+TEST(Sampling, StreamsOfOneSeedDiffer) {
+  const SamplingParams params{.seed = 5};
+  Sampler sampler({}, 50);
+  int same = 0;
+  for (std::uint64_t position = 0; position < 50; ++position) {
+    std::vector<float> logits(50, 0.0f);
+    sampler.use(params, 0, 0);
+    const std::int32_t first = sampler.sample(logits, {}, position);
+    sampler.use(params, 1, 0);
+    same += sampler.sample(logits, {}, position) == first ? 1 : 0;
+  }
+  EXPECT_LT(same, 10);
+}
+
 TEST(Sampling, ADrawDependsOnItsPositionAlone) {
   const std::vector<float> logits(50, 0.0f);
   Sampler first({.seed = 9}, 50), second({.seed = 9}, 50);
@@ -173,6 +211,11 @@ TEST(Sampling, ParamsOutOfRangeAreNamed) {
   refused({.top_p = 1.5}, "top_p");
   refused({.min_p = 2}, "min_p");
   refused({.repeat_penalty = 0}, "repeat_penalty");
+  refused({.presence_penalty = 2.5}, "presence_penalty");
+  refused({.frequency_penalty = std::nan("")}, "frequency_penalty");
+  refused({.logit_bias = {{1, 101}}}, "logit_bias");
+  refused({.logit_bias = {{-1, 1}}}, "logit_bias");
+  refused({.logit_bias = std::vector<LogitBias>(kMaxBiases + 1)}, "logit_bias");
 }
 
 }  // namespace
