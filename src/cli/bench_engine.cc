@@ -29,7 +29,7 @@ double seconds_between(Clock::time_point from, Clock::time_point to) {
 struct User {
   double arrival = 0;  ///< seconds after the start
   engine::Request request;
-  std::optional<engine::Reply> reply;
+  std::unique_ptr<engine::Reply> reply;
   Clock::time_point submitted;
   std::vector<Clock::time_point> tokens;
   engine::Finished end;
@@ -98,7 +98,8 @@ class Crowd {
 
   void submit(User& user) {
     user.submitted = Clock::now();
-    user.reply = engine_.submit(std::move(user.request), [signal = signal_] { signal->raise(); });
+    user.reply = std::make_unique<engine::Reply>(
+        engine_.submit(std::move(user.request), [signal = signal_] { signal->raise(); }));
   }
 
   void submit_due() {
@@ -117,7 +118,9 @@ class Crowd {
 
   static void read(User& user) {
     if (!user.reply || user.finished) return;
-    while (const auto event = user.reply->poll()) {
+    for (;;) {
+      const std::optional<engine::Event> event = user.reply->poll();
+      if (!event) return;
       if (std::holds_alternative<engine::TokenDrawn>(*event)) user.tokens.push_back(Clock::now());
       if (const auto* end = std::get_if<engine::Finished>(&*event)) {
         user.finished = true;
