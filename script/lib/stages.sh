@@ -16,9 +16,10 @@ FUZZ_SECONDS=${FUZZ_SECONDS:-10}
 TIDY_SECONDS=${TIDY_SECONDS:-120}
 TIDY_ALL=${TIDY_ALL:-}
 # Of stage arm: all kernels but those whose tests take longest under emulation (functions of math.cc over their whole
-# range; what splits, threads and long contexts change, which other stages hold), and a model of each kind.
+# range; what splits, threads and long contexts change; what equals scalar code, which other stages hold to double), and
+# a model of each kind.
 declare -A ARM_FILTER=(
-  [kernels]='-SinCos.*:Pow.*:Log.*:Exp.*:ExpF32.Below*:*ForAnySplit*:Attention.Long*:Attention.Batches*:Attention.What*:Attention.Largest*'
+  [kernels]='-SinCos.*:Pow.*:Log.*:Exp.*:ExpF32.Below*:*ForAnySplit*:Attention.Long*:Attention.Batches*:Attention.Sharing*:Attention.What*:Attention.Largest*:Attention.*MatchesDouble:Peak.*'
   [engine]='*Gguf*:*SetGivesTheSameBits/deepseek_v3_fp8_ue8m0:*SetGivesTheSameBits/qwen3_moe_mixed:*SetGivesTheSameBits/glm4_moe_lite:*SetGivesTheSameBits/llama_llama3_bf16')
 LONG=${LONG:-}
 FETCH_PID=

@@ -350,16 +350,18 @@ def main():
     parser.add_argument("--vocabularies", default="vocabularies", help="folder that keeps downloaded vocabularies")
     parser.add_argument("--gguf", action="append", default=[])
     parser.add_argument("--text", action="append", default=[], help="a further file of real text")
-    parser.add_argument("--strings", type=int, default=25000, help="random strings per real vocabulary")
+    parser.add_argument("--strings", type=int, help="random strings per real vocabulary (6,000; with --long 100,000)")
+    parser.add_argument("--long", action="store_true")
     parser.add_argument("--only", choices=["pieces", "synthetic", "real"])
     parser.add_argument("--kind", choices=CHAINS, help="this pre-tokenizer alone, in the comparison of pieces")
     options = parser.parse_args()
+    options.strings = options.strings or (100000 if options.long else 6000)
     print(f"tokenizers {hf.__version__}")
     report = Report()
     texts = real_texts(options.text)
     words = " ".join(texts).split(" ")
     rng = random.Random(1)
-    strings = [random_string(rng, ["<think>", "<|end|>"], words) for _ in range(12000)]
+    strings = [random_string(rng, ["<think>", "<|end|>"], words) for _ in range(12000 if options.long else 4000)]
     if options.only in (None, "pieces"):
         test_pieces(report, options.tool, strings, sweep(), [options.kind] if options.kind else CHAINS)
     if options.only in (None, "synthetic"):
