@@ -51,7 +51,7 @@ constexpr std::array<std::string_view, 16> kForeignFlags = {
 
 std::vector<std::size_t> counts_or(const std::vector<std::string>& texts, std::string_view flag, std::size_t least,
                                    std::vector<std::size_t> fallback) {
-  return texts.empty() ? fallback : parse_counts(texts, flag, least);
+  return texts.empty() ? std::move(fallback) : parse_counts(texts, flag, least);
 }
 
 /// "a,b" -> a, b, as llama-bench takes models.
