@@ -8,6 +8,14 @@ namespace {
 /// The newest measurement's weight: a dozen steps forget the past, one hiccup does not.
 constexpr double kNewest = 0.2;
 
+/// `rows` beside `decoding` ones, so changed that all are a multiple of `run`: the nearest of half runs, the next of
+/// whole ones.
+std::size_t whole_runs(std::size_t decoding, std::size_t rows, std::size_t run) noexcept {
+  const std::size_t up = run == StepCost::kRun ? run - 1 : run / 2;
+  const std::size_t all = (decoding + rows + up) / run * run;
+  return all > decoding ? all - decoding : rows;
+}
+
 void blend(double& mean, double value) noexcept { mean = mean == 0 ? value : mean + kNewest * (value - mean); }
 
 }  // namespace
@@ -42,7 +50,9 @@ std::size_t StepCost::prefill_rows(std::size_t decoding, std::size_t prefilling)
   const double crowd = std::max(1.0, static_cast<double>(prefilling) / static_cast<double>(decoding));
   const double spare = options_.target > 0 ? options_.target - alone : kSlowdown * crowd * alone;
   const double rows = std::min(spare / prefill_row_, static_cast<double>(options_.most_rows));
-  return std::min(std::max(rows > 0 ? static_cast<std::size_t>(rows) : 0, kLeastRows), options_.most_rows);
+  const std::size_t some = std::max(rows > 0 ? static_cast<std::size_t>(rows) : 0, kLeastRows);
+  const std::size_t whole = whole_runs(decoding, some, prefilling > decoding ? kRun : kHalfRun);
+  return std::min(whole, options_.most_rows);
 }
 
 }  // namespace minke::engine

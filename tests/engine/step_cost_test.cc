@@ -37,11 +37,28 @@ TEST(StepCost, BesideDecodingStepsStayUnderTwiceTheirTime) {
   EXPECT_GE(cost.prefill_rows(2, 8), 3 * cost.prefill_rows(8, 8));
 }
 
+TEST(StepCost, BesideDecodingStepsAreWholeRuns) {
+  StepCost cost({.most_rows = 4096}, 16);
+  cost.learn(8, 0, 0.1);
+  cost.learn(0, 100, 10);
+  EXPECT_EQ(cost.prefill_rows(1, 1), 7u);
+  EXPECT_EQ(cost.prefill_rows(5, 1), 11u);
+  EXPECT_EQ(cost.prefill_rows(8, 1), 8u);
+  EXPECT_EQ(cost.prefill_rows(16, 1), 8u);
+  EXPECT_EQ(cost.prefill_rows(1, 2), 15u);
+  EXPECT_EQ(cost.prefill_rows(8, 9), 8u);
+  for (int i = 0; i < 50; ++i) cost.learn(0, 100, 0.2);
+  for (std::size_t decoding = 1; decoding <= 16; ++decoding) {
+    EXPECT_EQ((decoding + cost.prefill_rows(decoding, 1)) % StepCost::kHalfRun, 0u) << decoding;
+    EXPECT_EQ((decoding + cost.prefill_rows(decoding, 20)) % StepCost::kRun, 0u) << decoding;
+  }
+}
+
 TEST(StepCost, ATargetIsKept) {
   StepCost cost({.most_rows = 512, .target = 0.3}, 8);
   cost.learn(8, 0, 0.1);
   cost.learn(0, 100, 0.2);
-  EXPECT_NEAR(static_cast<double>(cost.prefill_rows(8, 1)), 100, 1);
+  EXPECT_NEAR(static_cast<double>(cost.prefill_rows(8, 1)), 100, StepCost::kHalfRun / 2);
   EXPECT_EQ(StepCost({.most_rows = 4, .target = 0.3}, 8).prefill_rows(0, 1), 4u);
 }
 
