@@ -25,9 +25,6 @@ using base::Error;
 using base::ErrorCode;
 
 constexpr std::size_t kMaxDepth = 64;
-/// Bounds memory: a value takes 16 to 24 bytes but may be a single byte of text. The largest real files (an
-/// index of 200 k tensors, a tokenizer of 260 k tokens and as many merges) have under a million values.
-constexpr std::size_t kMaxValues = std::size_t{1} << 24;
 
 /// NaN, Infinity and -Infinity, which Python's json module writes and JSON lacks. Each word (without its sign)
 /// is overwritten by a number of the same length, so that lines and columns stay, and its offset kept.
@@ -116,7 +113,7 @@ struct Builder {
   std::string reason;
   std::vector<KeySet> open_objects;
   std::string key;
-  std::size_t values = 0;
+  std::size_t values = 0, max_values = kMaxJsonValues;
 
   bool refuse(std::string why, json::error_code& ec) {
     reason = std::move(why);
@@ -124,7 +121,7 @@ struct Builder {
     return false;
   }
   bool count(json::error_code& ec) {
-    return ++values <= kMaxValues || refuse(cat("more than ", kMaxValues, " values"), ec);
+    return ++values <= max_values || refuse(cat("more than ", max_values, " values"), ec);
   }
 
   bool on_document_begin(json::error_code&) { return true; }
@@ -220,7 +217,7 @@ std::string describe(const json::error_code& ec) {
 
 }  // namespace
 
-json::value parse_json(std::string_view text, std::string_view source) {
+json::value parse_json(std::string_view text, std::string_view source, std::size_t max_values) {
   PythonNumbers python_numbers;
   const std::string_view rewritten = python_numbers.rewrite(text);
 
@@ -230,6 +227,7 @@ json::value parse_json(std::string_view text, std::string_view source) {
   Builder& builder = parser.handler();
   builder.text = rewritten;
   builder.python_numbers = &python_numbers;
+  builder.max_values = max_values;
   // One growing arena: freed as a whole with the last value that uses it.
   builder.stack.reset(json::make_shared_resource<json::monotonic_resource>());
 

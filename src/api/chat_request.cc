@@ -1,0 +1,174 @@
+#include "api/chat_request.h"
+
+#include "api/api_error.h"
+#include "api/field_table.h"
+#include "base/cat.h"
+#include "text/json_access.h"
+
+namespace minke::api {
+namespace {
+
+namespace json = boost::json;
+
+std::optional<text::Role> role_of(std::string_view name) {
+  if (name == "developer") return text::Role::system;  // OpenAI's newer name
+  return text::role_from_name(name);
+}
+
+/// One part of a content that is an array.
+void append_part(const json::value& part, const std::string& place, std::string& text) {
+  if (part.is_string()) {
+    text += text::view(part.get_string());
+    return;
+  }
+  if (!part.is_object()) throw_wrong_type(place, "an object", part);
+  const Fields fields(part.get_object(), place);
+  const auto type = fields.text("type");
+  if (!type) throw ApiError(Fault::malformed, base::cat(place, ".type: missing"), base::cat(place, ".type"));
+  if (*type == "refusal") {
+    text += fields.text("refusal").value_or("");
+    return;
+  }
+  if (*type != "text" && *type != "input_text" && *type != "output_text") {
+    throw_unsupported(fields.place("type"), base::cat("expected \"text\", got ", text::describe_json(*fields.find("type")),
+                                                      "; the model reads text only"));
+  }
+  const auto piece = fields.text("text");
+  if (!piece) throw ApiError(Fault::malformed, base::cat(place, ".text: missing"), base::cat(place, ".text"));
+  text += *piece;
+}
+
+std::string content_of(const Fields& message) {
+  const json::value* content = message.find("content");
+  if (content == nullptr) return {};
+  if (content->is_string()) return std::string(text::view(content->get_string()));
+  if (!content->is_array()) throw_wrong_type(message.place("content"), "a string or an array of parts", *content);
+  std::string text;
+  std::size_t index = 0;
+  for (const json::value& part : content->get_array()) {
+    append_part(part, base::cat(message.place("content"), "[", index++, "]"), text);
+  }
+  return text;
+}
+
+void refuse_tool_message(const Fields& message, std::string_view role) {
+  if (role == "tool" || role == "function") {
+    throw_unsupported(message.place("role"), "tools are not there yet");
+  }
+  const json::array* calls = message.array("tool_calls");
+  if (calls != nullptr && !calls->empty()) throw_unsupported(message.place("tool_calls"), "tools are not there yet");
+  if (message.flag("prefix").value_or(false)) {
+    throw_unsupported(message.place("prefix"), "prefix completion is not there yet");
+  }
+}
+
+text::Message parse_message(const json::value& value, const std::string& place) {
+  if (!value.is_object()) throw_wrong_type(place, "an object", value);
+  const Fields fields(value.get_object(), place);
+  const auto role_name = fields.text("role");
+  if (!role_name) throw ApiError(Fault::malformed, base::cat(place, ".role: missing"), base::cat(place, ".role"));
+  refuse_tool_message(fields, *role_name);
+  const auto role = role_of(*role_name);
+  if (!role) {
+    throw_invalid(fields.place("role"), base::cat("expected system, developer, user or assistant, got ",
+                                                  text::describe_json(*fields.find("role"))));
+  }
+  text::Message message;
+  message.role = *role;
+  if (*role == text::Role::assistant) {
+    auto reasoning = fields.text("reasoning_content");
+    if (!reasoning) reasoning = fields.text("reasoning");
+    if (reasoning) message.reasoning = std::string(*reasoning);
+  } else if (fields.find("content") == nullptr) {
+    throw ApiError(Fault::malformed, base::cat(place, ".content: missing"), base::cat(place, ".content"));
+  }
+  message.content = content_of(fields);
+  return message;
+}
+
+text::Thinking thinking_of(const Fields& request) {
+  using text::Thinking;
+  if (const auto thinking = request.object("thinking")) {
+    const std::string_view type = thinking->text("type").value_or("enabled");
+    if (type == "enabled") return Thinking::on;
+    if (type == "disabled") return Thinking::off;
+    if (type == "adaptive" || type == "auto") return Thinking::automatic;
+    throw_invalid(thinking->place("type"), base::cat("expected \"enabled\" or \"disabled\", got ",
+                                                     text::describe_json(*thinking->find("type"))));
+  }
+  if (const auto settings = request.object("chat_template_kwargs")) {
+    auto asked = settings->flag("enable_thinking");
+    if (!asked) asked = settings->flag("thinking");
+    if (asked) return *asked ? Thinking::on : Thinking::off;
+  }
+  if (const auto effort = request.text("reasoning_effort")) {
+    if (*effort == "none") return Thinking::off;
+    for (const std::string_view level : {"minimal", "low", "medium", "high", "xhigh", "max", "ultra"}) {
+      if (*effort == level) return Thinking::on;
+    }
+    throw_invalid(request.place("reasoning_effort"), "expected none, minimal, low, medium, high, xhigh, max or ultra");
+  }
+  return Thinking::automatic;
+}
+
+/// DeepSeek's two names were one model, not thinking and thinking.
+text::Thinking thinking_of_name(std::string_view model) {
+  if (model == "deepseek-chat") return text::Thinking::off;
+  if (model == "deepseek-reasoner") return text::Thinking::on;
+  return text::Thinking::automatic;
+}
+
+std::optional<std::size_t> logprobs_of(const Fields& request) {
+  const bool wanted = request.flag("logprobs").value_or(false);
+  const auto top = request.integer("top_logprobs", 0, static_cast<std::int64_t>(engine::kMaxTopLogprobs));
+  if (top && *top > 0 && !wanted) throw_invalid(request.place("top_logprobs"), "only for \"logprobs\": true");
+  if (!wanted) return std::nullopt;
+  return static_cast<std::size_t>(top.value_or(0));
+}
+
+/// Without tools there is nothing to choose.
+void check_tool_choice(const Fields& request) {
+  const json::value* choice = request.find("tool_choice");
+  if (choice == nullptr) return;
+  if (choice->is_string() && (choice->get_string() == "none" || choice->get_string() == "auto")) return;
+  throw_unsupported(request.place("tool_choice"), "tools are not there yet");
+}
+
+void check_modalities(const Fields& request) {
+  const json::array* modalities = request.array("modalities");
+  if (modalities == nullptr) return;
+  for (const json::value& modality : *modalities) {
+    if (text_of(modality, request.place("modalities")) != "text") {
+      throw_unsupported(request.place("modalities"), "the model writes text only");
+    }
+  }
+}
+
+}  // namespace
+
+std::vector<text::Message> parse_messages(const Fields& request) {
+  const json::array* array = request.array("messages");
+  if (array == nullptr) throw ApiError(Fault::malformed, "messages: missing", "messages");
+  if (array->empty()) throw_invalid(request.place("messages"), "expected at least one message");
+  std::vector<text::Message> messages;
+  messages.reserve(array->size());
+  for (const json::value& entry : *array) {
+    messages.push_back(parse_message(entry, base::cat("messages[", messages.size(), "]")));
+  }
+  return messages;
+}
+
+ChatRequest parse_chat_request(const Fields& request, Dialect dialect) {
+  refuse_fields(request, chat_rules(), dialect);
+  ChatRequest out;
+  out.common = parse_common(request);
+  out.messages = parse_messages(request);
+  out.thinking = thinking_of(request);
+  if (out.thinking == text::Thinking::automatic) out.thinking = thinking_of_name(out.common.model);
+  out.logprobs = logprobs_of(request);
+  check_tool_choice(request);
+  check_modalities(request);
+  return out;
+}
+
+}  // namespace minke::api

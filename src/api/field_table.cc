@@ -1,0 +1,174 @@
+#include "api/field_table.h"
+
+#include "base/cat.h"
+
+namespace minke::api {
+namespace {
+
+namespace json = boost::json;
+using enum Treatment;
+
+constexpr std::string_view kNoTools = "tools are not there yet";
+constexpr std::string_view kNoConstraint = "constrained output is not there yet";
+constexpr std::string_view kNoPenalty = "the sampler has repetition_penalty only";
+
+constexpr FieldRule kChat[] = {
+    {"model", honoured, "a loaded model's name or alias"},
+    {"messages", honoured,
+     "roles system, developer (as system), user, assistant; content a string, null, or parts of type text"},
+    {"messages[].reasoning_content", honoured, "of an assistant: its thinking; the encoding decides what is kept of it"},
+    {"messages[].name", ignored, "encodings have no place for it"},
+    {"messages[].tool_calls", refused, kNoTools},
+    {"messages[].prefix", refused, "prefix completion is not there yet"},
+    {"stream", honoured, ""},
+    {"stream_options.include_usage", honoured,
+     "under /v1 a last chunk with the usage; elsewhere the last chunk has it always, as DeepSeek's"},
+    {"max_completion_tokens", honoured, "thinking included; without it a reply may fill the context"},
+    {"max_tokens", honoured, "the older name"},
+    {"temperature", honoured, "0 to 2; default: the model's own, see `minke show`"},
+    {"top_p", honoured, "0 to 1"},
+    {"top_k", honoured, "0 or -1: off"},
+    {"min_p", honoured, "0 to 1"},
+    {"repetition_penalty", honoured, "over 0, up to 10; also as repeat_penalty"},
+    {"seed", honoured, "the same seed gives the same reply"},
+    {"stop", honoured, "a string, or up to 16, of at most 256 bytes each; looked for in the content, not in thinking"},
+    {"stop_token_ids", honoured, "up to 64, besides the model's own"},
+    {"ignore_eos", honoured, "for measuring: the model's own end does not end the reply"},
+    {"n", honoured, "up to 16"},
+    {"logprobs", honoured, "of the model's distribution, before temperature"},
+    {"top_logprobs", honoured, "0 to 20, with logprobs"},
+    {"thinking", honoured, "type enabled or disabled (adaptive, auto: the family's default); for families that can choose"},
+    {"thinking.budget_tokens", ignored, "budgets are not there yet"},
+    {"reasoning_effort", honoured, "none: no thinking; every other level: thinking, without a difference yet"},
+    {"chat_template_kwargs", honoured, "enable_thinking and thinking; others are ignored"},
+    {"thinking_token_budget", refused, "budgets are not there yet"},
+    {"user", honoured, "separates the cache: a prefix is reused for the same user alone"},
+    {"user_id", honoured, "the same, DeepSeek's name"},
+    {"response_format", honoured, "type text only; others are refused: constrained output is not there yet"},
+    {"tools", refused, kNoTools},
+    {"tool_choice", honoured, "none and auto; others are refused, as there are no tools yet"},
+    {"functions", refused, kNoTools},
+    {"function_call", ignored, "without functions it asks for nothing"},
+    {"parallel_tool_calls", ignored, ""},
+    {"frequency_penalty", refused, kNoPenalty, false},
+    {"presence_penalty", refused, kNoPenalty, false},
+    {"logit_bias", refused, "the sampler has no biases"},
+    {"modalities", honoured, "text only"},
+    {"audio", refused, "no model here speaks"},
+    {"web_search_options", refused, "there is no web search"},
+    {"guided_json", refused, kNoConstraint},
+    {"guided_regex", refused, kNoConstraint},
+    {"guided_choice", refused, kNoConstraint},
+    {"guided_grammar", refused, kNoConstraint},
+    {"structured_outputs", refused, kNoConstraint},
+    {"grammar", refused, kNoConstraint},
+    {"json_schema", refused, kNoConstraint},
+    {"min_tokens", refused, "there is no least length"},
+    {"prompt_logprobs", refused, "use /v1/completions"},
+    {"chat_template", refused, "templates of requests are never run"},
+    {"prediction", ignored, ""},
+    {"metadata", ignored, ""},
+    {"store", ignored, "nothing is stored"},
+    {"service_tier", ignored, ""},
+    {"verbosity", ignored, ""},
+    {"prompt_cache_key", ignored, "prefixes are found without"},
+    {"prompt_cache_retention", ignored, ""},
+    {"safety_identifier", ignored, ""},
+    {"stream_options.include_obfuscation", ignored, ""},
+};
+
+constexpr FieldRule kCompletion[] = {
+    {"model", honoured, "a loaded model's name or alias"},
+    {"prompt", honoured, "a string, token ids, or up to 16 of either; text is plain: control tokens' spellings stay text"},
+    {"stream", honoured, ""},
+    {"stream_options.include_usage", honoured, "as for chats"},
+    {"max_tokens", honoured, "default 16, as OpenAI's"},
+    {"temperature", honoured, "0 to 2; default: the model's own"},
+    {"top_p", honoured, "0 to 1"},
+    {"top_k", honoured, "0 or -1: off"},
+    {"min_p", honoured, "0 to 1"},
+    {"repetition_penalty", honoured, "over 0, up to 10; also as repeat_penalty"},
+    {"seed", honoured, ""},
+    {"stop", honoured, "a string, or up to 16, of at most 256 bytes each"},
+    {"stop_token_ids", honoured, "up to 64, besides the model's own"},
+    {"ignore_eos", honoured, ""},
+    {"n", honoured, "up to 16, for each prompt"},
+    {"best_of", honoured, "equal to n only: replies are not ranked"},
+    {"logprobs", honoured, "0 to 20: so many of the most likely tokens beside each"},
+    {"echo", honoured, "the prompt before the reply; not together with logprobs"},
+    {"user", honoured, "separates the cache"},
+    {"user_id", honoured, "the same, DeepSeek's name"},
+    {"suffix", refused, "filling in the middle is not there yet"},
+    {"frequency_penalty", refused, kNoPenalty, false},
+    {"presence_penalty", refused, kNoPenalty, false},
+    {"logit_bias", refused, "the sampler has no biases"},
+    {"response_format", honoured, "type text only"},
+    {"guided_json", refused, kNoConstraint},
+    {"guided_regex", refused, kNoConstraint},
+    {"guided_choice", refused, kNoConstraint},
+    {"guided_grammar", refused, kNoConstraint},
+    {"structured_outputs", refused, kNoConstraint},
+    {"grammar", refused, kNoConstraint},
+    {"json_schema", refused, kNoConstraint},
+    {"min_tokens", refused, "there is no least length"},
+    {"prompt_logprobs", refused, "the prompt's own are not given yet"},
+};
+
+bool asks_for_something(const json::value& value) {
+  switch (value.kind()) {
+    case json::kind::null:
+      return false;
+    case json::kind::bool_:
+      return value.get_bool();
+    case json::kind::int64:
+      return value.get_int64() != 0;
+    case json::kind::uint64:
+      return true;
+    case json::kind::double_:
+      return value.get_double() != 0;
+    case json::kind::string:
+      return !value.get_string().empty();
+    case json::kind::array:
+      return !value.get_array().empty();
+    case json::kind::object:
+      return !value.get_object().empty();
+  }
+  return true;
+}
+
+}  // namespace
+
+std::string_view to_string(Treatment treatment) {
+  switch (treatment) {
+    case honoured:
+      return "honoured";
+    case ignored:
+      return "ignored";
+    case refused:
+      return "refused";
+  }
+  return "unknown";
+}
+
+std::span<const FieldRule> chat_rules() { return kChat; }
+std::span<const FieldRule> completion_rules() { return kCompletion; }
+
+void refuse_fields(const Fields& request, std::span<const FieldRule> rules, Dialect dialect) {
+  for (const FieldRule& rule : rules) {
+    if (rule.treatment != refused || (dialect == Dialect::deepseek && !rule.in_deepseek)) continue;
+    const json::value* value = request.find(rule.name);
+    if (value != nullptr && asks_for_something(*value)) throw_unsupported(request.place(rule.name), rule.note);
+  }
+}
+
+std::string markdown_of(std::span<const FieldRule> rules) {
+  std::string text = "| field | | |\n|---|---|---|\n";
+  for (const FieldRule& rule : rules) {
+    text += base::cat("| `", rule.name, "` | ", to_string(rule.treatment), " | ", rule.note);
+    if (!rule.in_deepseek) text += base::cat(rule.note.empty() ? "" : "; ", "ignored on DeepSeek's routes, as there");
+    text += " |\n";
+  }
+  return text;
+}
+
+}  // namespace minke::api

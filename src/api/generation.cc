@@ -1,0 +1,127 @@
+#include "api/generation.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+#include <variant>
+
+#include "api/api_error.h"
+#include "base/cat.h"
+#include "base/error.h"
+
+namespace minke::api {
+
+using engine::FinishReason;
+
+Generation::Generation(const Model& model, std::vector<Prompt> prompts, const engine::Request& request,
+                       const std::vector<std::string>& stops, const std::function<void()>& notify)
+    : samples_(request.samples) {
+  for (Prompt& prompt : prompts) {
+    Running running;
+    for (std::size_t i = 0; i < samples_; ++i) {
+      running.samples.push_back({ReplyText(model, prompt, stops, request.logprobs.has_value()), false});
+    }
+    spent_.prompt_tokens += prompt.tokens.size();
+    engine::Request one = request;
+    one.tokens = std::move(prompt.tokens);
+    try {
+      running.reply = model.generator->submit(std::move(one), notify);
+    } catch (const base::Error& error) {
+      throw ApiError::from(error);
+    }
+    replies_.push_back(std::move(running));
+  }
+}
+
+std::optional<Generation::Piece> Generation::next() {
+  // In turn, so that one prompt's tokens do not hide the others'.
+  for (std::size_t tried = 0; tried < replies_.size();) {
+    const std::size_t index = next_reply_;
+    std::optional<engine::Event> event = replies_[index].reply.poll();
+    if (!event) {
+      next_reply_ = (next_reply_ + 1) % replies_.size();
+      ++tried;
+      continue;
+    }
+    if (std::optional<Piece> piece = take(index, std::move(*event))) {
+      next_reply_ = (next_reply_ + 1) % replies_.size();
+      return piece;
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<Generation::Piece> Generation::take(std::size_t index, engine::Event&& event) {
+  if (const auto* queued = std::get_if<engine::Queued>(&event)) {
+    queued_ = *queued;
+  } else if (const auto* progress = std::get_if<engine::PrefillProgress>(&event)) {
+    queued_.reset();
+    prefill_ = *progress;
+  } else if (const auto* drawn = std::get_if<engine::TokenDrawn>(&event)) {
+    Piece piece = take_token(index, *drawn);
+    if (!piece.delta.empty()) return piece;
+  } else if (const auto* finished = std::get_if<engine::Finished>(&event)) {
+    return take_end(index, *finished);
+  }
+  return std::nullopt;
+}
+
+Generation::Piece Generation::take_token(std::size_t index, const engine::TokenDrawn& drawn) {
+  queued_.reset();
+  prefill_.reset();
+  if (!spent_.first_token) {
+    spent_.first_token = std::chrono::duration<double>(std::chrono::steady_clock::now() - started_).count();
+  }
+  Running& running = replies_[index];
+  Sample& sample = running.samples[drawn.sample];
+  Piece piece{.choice = index * samples_ + drawn.sample, .delta = {}, .end = {}};
+  if (sample.text.stopped()) return piece;
+  piece.delta = sample.text.push(drawn);
+  // The engine knows nothing of stop sequences. It can only be told to end all samples of a prompt together.
+  if (sample.text.stopped() && std::all_of(running.samples.begin(), running.samples.end(), [](const Sample& one) {
+        return one.ended || one.text.stopped();
+      })) {
+    running.reply.cancel();
+  }
+  return piece;
+}
+
+Generation::Piece Generation::take_end(std::size_t index, const engine::Finished& finished) {
+  Running& running = replies_[index];
+  Sample& sample = running.samples[finished.sample];
+  const bool stopped = sample.text.stopped();
+  if (!stopped && finished.reason == FinishReason::error) {
+    throw finished.error ? ApiError::from(*finished.error) : ApiError(Fault::internal, "the reply failed");
+  }
+  if (!stopped && finished.reason == FinishReason::cancelled) {
+    throw ApiError(Fault::not_ready, "the server ended this reply, because it is stopping");
+  }
+  sample.ended = true;
+  ++ended_;
+  Piece piece{.choice = index * samples_ + finished.sample,
+              .delta = sample.text.finish(),
+              .end = stopped ? FinishReason::stop : finished.reason};
+  if (finished.sample == 0) spent_.cached_tokens += finished.usage.cached_tokens;
+  spent_.output_tokens += stopped ? sample.text.tokens() : finished.usage.output_tokens;
+  spent_.reasoning_tokens += sample.text.reasoning_tokens();
+  spent_.queue_seconds = std::max(spent_.queue_seconds, finished.timings.queue_seconds);
+  spent_.prefill_seconds = std::max(spent_.prefill_seconds, finished.timings.prefill_seconds);
+  spent_.decode_seconds = std::max(spent_.decode_seconds, finished.timings.decode_seconds);
+  return piece;
+}
+
+std::string Generation::waiting_for() const {
+  if (queued_) {
+    std::string text = base::cat("queue position ", queued_->position);
+    if (queued_->estimated_wait > 0 && std::isfinite(queued_->estimated_wait)) {
+      text += base::cat(", about ", static_cast<std::int64_t>(std::min(std::ceil(queued_->estimated_wait), 1e9)), " s");
+    }
+    return text;
+  }
+  if (prefill_ && prefill_->done < prefill_->total) {
+    return base::cat("prompt ", prefill_->done, " of ", prefill_->total, " tokens");
+  }
+  return {};
+}
+
+}  // namespace minke::api

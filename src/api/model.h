@@ -1,0 +1,78 @@
+// The model as the protocols see it: names, its text on both sides, and what computes replies.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/reply.h"
+#include "engine/request.h"
+#include "engine/sampling.h"
+#include "text/chat.h"
+#include "text/tokenizer.h"
+
+namespace minke::api {
+
+/// How the engine is doing, for /health and /metrics.
+struct GeneratorStatus {
+  std::uint64_t steps = 0;
+  double last_step_age = 0;  ///< seconds
+  bool stuck = false;        ///< the present step takes much longer than any should
+  std::size_t running = 0, waiting = 0;
+  std::size_t cache_blocks = 0, free_blocks = 0, cached_blocks = 0;  ///< of 64 tokens
+  std::uint64_t cache_hits = 0, evictions = 0, preemptions = 0;
+};
+
+/// What computes: the engine, or a test's stand-in. Any thread may call.
+class Generator {
+ public:
+  virtual ~Generator() = default;
+  /// As engine::Engine::submit. Throws base::Error.
+  virtual engine::Reply submit(engine::Request request, std::function<void()> notify) = 0;
+  virtual GeneratorStatus status() const = 0;
+};
+
+/// What goes into the model, and how its reply is to be read.
+struct Prompt {
+  std::vector<engine::TokenId> tokens;
+  bool starts_in_thinking = false;
+  bool chat = false;  ///< the reply is parsed into thinking and content
+};
+
+struct Model {
+  std::string name;                  ///< as it was named to `minke serve`
+  std::vector<std::string> aliases;  ///< other names that mean it
+  std::string fingerprint;           ///< "system_fingerprint": what decides a reply's bits besides the request
+  std::int64_t created = 0;          ///< when it was loaded: seconds since 1970
+  std::size_t context = 0;           ///< most tokens of prompt and reply together
+  std::string description;           ///< for people: architecture, arithmetic, memory
+  std::string date;                  ///< as text::RenderOptions
+
+  std::unique_ptr<text::Tokenizer> tokenizer;
+  std::unique_ptr<text::ChatEncoding> encoding;  ///< null: a base model, without chats
+  std::vector<engine::TokenId> stop_tokens;
+  /// By text::Thinking, for families whose makers advise other values when they think.
+  std::array<engine::SamplingParams, 3> sampling;
+  std::unique_ptr<Generator> generator;
+
+  const engine::SamplingParams& defaults(text::Thinking thinking) const {
+    return sampling[static_cast<std::size_t>(thinking)];
+  }
+  bool answers_to(std::string_view asked) const;
+
+  /// Messages through the encoding; text in them never becomes a control token. Throws ApiError: unsupported without
+  /// an encoding, invalid where the encoding refuses.
+  Prompt chat_prompt(std::span<const text::Message> messages, text::Thinking thinking) const;
+  /// Plain text, with BOS where the model itself adds it.
+  Prompt text_prompt(std::string_view given) const;
+};
+
+/// Names that mean whatever is loaded, as DeepSeek's clients have them built in.
+bool is_deepseek_name(std::string_view name);
+
+}  // namespace minke::api

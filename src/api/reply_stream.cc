@@ -1,0 +1,170 @@
+#include "api/reply_stream.h"
+
+#include <exception>
+#include <utility>
+#include <vector>
+
+#include <boost/json/serialize.hpp>
+
+#include "base/cat.h"
+
+namespace minke::api {
+namespace {
+
+namespace json = boost::json;
+
+// Of one poll, so that a client with much to catch up on does not keep the others waiting.
+constexpr std::size_t kPollBytes = std::size_t{32} << 10;
+
+class ReplyStream : public Stream {
+ public:
+  ReplyStream(std::unique_ptr<Generation> generation, std::unique_ptr<ReplyFormat> format, const StreamOptions& options)
+      : generation_(std::move(generation)), format_(std::move(format)), options_(options) {}
+
+  bool is_events() const noexcept override { return options_.events; }
+  const std::optional<ApiError>& error() const noexcept override { return error_; }
+  const Spent& spent() const noexcept override { return generation_->spent(); }
+  double estimated_wait() const noexcept override { return generation_->estimated_wait(); }
+
+  State poll(std::string& out) override {
+    if (error_) return State::broken;
+    try {
+      while (std::optional<Generation::Piece> piece = generation_->next()) {
+        take(std::move(*piece), out);
+        if (generation_->finished()) {
+          complete(out);
+          return State::done;
+        }
+        if (out.size() >= kPollBytes) return State::more;
+      }
+      return State::waiting;
+    } catch (const ApiError& error) {
+      error_ = error;
+    } catch (const std::exception& error) {  // out of memory, or a mistake of ours: this reply ends, the server does not
+      error_ = ApiError(Fault::internal, base::cat("internal error: ", error.what()));
+    }
+    fail(out);
+    return State::broken;
+  }
+
+ protected:
+  virtual void take(Generation::Piece&& piece, std::string& out) = 0;
+  virtual void complete(std::string& out) = 0;
+  virtual void fail(std::string& /*out*/) {}
+
+  Generation& generation() const noexcept { return *generation_; }
+  ReplyFormat& format() const noexcept { return *format_; }
+  const StreamOptions& options() const noexcept { return options_; }
+
+ private:
+  std::unique_ptr<Generation> generation_;
+  std::unique_ptr<ReplyFormat> format_;
+  StreamOptions options_;
+  std::optional<ApiError> error_;
+};
+
+void append_event(const json::object& data, std::string& out) {
+  out += "data: ";
+  out += json::serialize(data);
+  out += "\n\n";
+}
+
+/// Server-sent events. Where the usage goes differs: OpenAI's comes in a chunk of its own, when asked for; DeepSeek's
+/// on the last choice's last chunk, always. In both, a client that asked for it finds "usage": null elsewhere.
+class EventStream final : public ReplyStream {
+ public:
+  EventStream(std::unique_ptr<Generation> generation, std::unique_ptr<ReplyFormat> format, const StreamOptions& options)
+      : ReplyStream(std::move(generation), std::move(format), options), opened_(this->generation().choices(), false) {}
+
+  /// A comment, which clients skip; it says what is waited for to who looks.
+  void keep_alive(std::string& out) const override {
+    const std::string what = generation().waiting_for();
+    out += what.empty() ? std::string(": keep-alive\n\n") : base::cat(": keep-alive, ", what, "\n\n");
+  }
+
+ private:
+  void take(Generation::Piece&& piece, std::string& out) override {
+    if (!opened_[piece.choice]) {
+      opened_[piece.choice] = true;
+      if (auto chunk = format().opening(piece.choice)) send(std::move(*chunk), out);
+    }
+    if (!piece.delta.empty()) send(format().chunk(piece.choice, piece.delta), out);
+    if (!piece.end) return;
+    json::object ending = format().ending(piece.choice, *piece.end);
+    if (options().dialect == Dialect::deepseek && generation().finished()) {
+      add_usage(ending);
+      append_event(ending, out);
+    } else {
+      send(std::move(ending), out);
+    }
+  }
+
+  void complete(std::string& out) override {
+    if (options().dialect == Dialect::openai && options().include_usage) {
+      json::object chunk = format().without_choices();
+      add_usage(chunk);
+      append_event(chunk, out);
+    }
+    out += "data: [DONE]\n\n";
+  }
+
+  /// Clients raise what comes under "error"; the connection then ends without the stream's end.
+  void fail(std::string& out) override {
+    out += base::cat("data: ", error()->body(), "\n\n");
+  }
+
+  void send(json::object chunk, std::string& out) const {
+    if (options().include_usage) chunk["usage"] = nullptr;
+    append_event(chunk, out);
+  }
+
+  void add_usage(json::object& chunk) const {
+    chunk["usage"] = usage_json(generation().spent());
+    chunk["timings"] = timings_json(generation().spent());
+  }
+
+  std::vector<bool> opened_;
+};
+
+void append(TextDelta&& from, TextDelta& to) {
+  to.reasoning += from.reasoning;
+  to.content += from.content;
+  for (auto& token : from.reasoning_tokens) to.reasoning_tokens.push_back(std::move(token));
+  for (auto& token : from.content_tokens) to.content_tokens.push_back(std::move(token));
+}
+
+/// One document, when everything is there.
+class WholeReply final : public ReplyStream {
+ public:
+  WholeReply(std::unique_ptr<Generation> generation, std::unique_ptr<ReplyFormat> format, const StreamOptions& options)
+      : ReplyStream(std::move(generation), std::move(format), options), choices_(this->generation().choices()) {}
+
+  /// JSON may begin with empty lines.
+  void keep_alive(std::string& out) const override { out += "\n"; }
+
+ private:
+  void take(Generation::Piece&& piece, std::string& /*out*/) override {
+    ReplyFormat::Choice& choice = choices_[piece.choice];
+    append(std::move(piece.delta), choice.text);
+    if (piece.end) choice.reason = *piece.end;
+  }
+
+  void complete(std::string& out) override {
+    json::object body = format().whole(choices_);
+    body["usage"] = usage_json(generation().spent());
+    body["timings"] = timings_json(generation().spent());
+    out += json::serialize(body);
+  }
+
+  std::vector<ReplyFormat::Choice> choices_;
+};
+
+}  // namespace
+
+std::unique_ptr<Stream> make_reply_stream(std::unique_ptr<Generation> generation, std::unique_ptr<ReplyFormat> format,
+                                          const StreamOptions& options) {
+  if (options.events) return std::make_unique<EventStream>(std::move(generation), std::move(format), options);
+  return std::make_unique<WholeReply>(std::move(generation), std::move(format), options);
+}
+
+}  // namespace minke::api

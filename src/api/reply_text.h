@@ -1,0 +1,63 @@
+// One sample's tokens into thinking and content, with log-probabilities beside the text they belong to.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "api/model.h"
+#include "api/stop_matcher.h"
+#include "engine/events.h"
+#include "text/reply_parser.h"
+#include "text/tokenizer.h"
+
+namespace minke::api {
+
+/// What became certain with a token.
+struct TextDelta {
+  std::string reasoning, content;
+  std::vector<engine::TokenDrawn> reasoning_tokens, content_tokens;  ///< with log-probabilities; if they were asked for
+  bool empty() const noexcept {
+    return reasoning.empty() && content.empty() && reasoning_tokens.empty() && content_tokens.empty();
+  }
+};
+
+class ReplyText {
+ public:
+  /// Stop sequences are looked for in the content, not in thinking. `with_tokens`: TextDelta's tokens are wanted.
+  ReplyText(const Model& model, const Prompt& prompt, std::span<const std::string> stops, bool with_tokens);
+
+  TextDelta push(const engine::TokenDrawn& drawn);
+  /// The end of the reply: what was held back.
+  TextDelta finish();
+
+  /// A stop sequence was found: nothing more comes.
+  bool stopped() const noexcept { return stops_.found(); }
+  std::size_t tokens() const noexcept { return tokens_; }
+  std::size_t reasoning_tokens() const noexcept { return reasoning_tokens_; }
+
+ private:
+  struct Waiting {
+    engine::TokenDrawn drawn;
+    std::size_t from;  // where in the content its text begins
+  };
+
+  std::string decode(engine::TokenId token);
+  void take(text::ReplyDelta&& parsed, TextDelta& out);
+  void release(TextDelta& out);
+  bool is_marker(engine::TokenId token) const;
+
+  const text::Tokenizer* tokenizer_;
+  std::string_view think_begin_, think_end_;
+  text::StreamDecoder decoder_;
+  text::ReplyParser parser_;
+  StopMatcher stops_;
+  bool with_tokens_;
+  std::vector<Waiting> waiting_;         // tokens of content that is held back
+  std::size_t given_ = 0, emitted_ = 0;  // bytes of content that went into and came out of the stop matcher
+  std::size_t tokens_ = 0, reasoning_tokens_ = 0;
+};
+
+}  // namespace minke::api

@@ -1,0 +1,149 @@
+#include "api/request_fields.h"
+
+#include <limits>
+#include <random>
+
+#include "api/api_error.h"
+#include "base/cat.h"
+#include "base/error.h"
+#include "text/json_access.h"
+
+namespace minke::api {
+namespace {
+
+namespace json = boost::json;
+
+constexpr std::int64_t kMaxTokens = std::int64_t{1} << 32;
+// OpenAI allows 0, of which no token's probability falls short: the most likely one alone.
+constexpr double kLeastTopP = 1e-9;
+
+std::vector<std::string> parse_stops(const Fields& request) {
+  std::vector<std::string> stops;
+  const json::value* value = request.find("stop");
+  if (value == nullptr) return stops;
+  const std::string place = request.place("stop");
+  const auto add = [&](const json::value& stop, const std::string& where) {
+    const std::string_view text = text_of(stop, where);
+    if (text.empty()) throw_invalid(where, "a stop sequence cannot be empty");
+    if (text.size() > kMaxStopBytes) {
+      throw_invalid(where, base::cat("a stop sequence has at most ", kMaxStopBytes, " bytes, got ", text.size()));
+    }
+    stops.emplace_back(text);
+  };
+  if (!value->is_array()) {
+    if (!value->is_string()) throw_wrong_type(place, "a string or an array of strings", *value);
+    // Some clients send "" for none.
+    if (!value->get_string().empty()) add(*value, place);
+    return stops;
+  }
+  const json::array& array = value->get_array();
+  if (array.size() > kMaxStops) {
+    throw_invalid(place, base::cat("at most ", kMaxStops, " stop sequences, got ", array.size()));
+  }
+  for (const json::value& stop : array) add(stop, base::cat(place, "[", stops.size(), "]"));
+  return stops;
+}
+
+std::vector<engine::TokenId> parse_stop_tokens(const Fields& request) {
+  std::vector<engine::TokenId> ids;
+  const json::array* array = request.array("stop_token_ids");
+  if (array == nullptr) return ids;
+  const std::string place = request.place("stop_token_ids");
+  if (array->size() > kMaxStopTokens) {
+    throw_invalid(place, base::cat("at most ", kMaxStopTokens, " ids, got ", array->size()));
+  }
+  for (const json::value& id : *array) {
+    const std::string where = base::cat(place, "[", ids.size(), "]");
+    if (!id.is_int64()) throw_wrong_type(where, "a token id", id);
+    if (id.get_int64() < 0 || id.get_int64() > std::numeric_limits<engine::TokenId>::max()) {
+      throw_invalid(where, base::cat("there is no token ", id.get_int64()));
+    }
+    ids.push_back(static_cast<engine::TokenId>(id.get_int64()));
+  }
+  return ids;
+}
+
+void parse_stream(const Fields& request, CommonRequest& out) {
+  out.stream = request.flag("stream").value_or(false);
+  const auto options = request.object("stream_options");
+  if (!options) return;
+  out.include_usage = options->flag("include_usage").value_or(false);
+  if (!out.stream && out.include_usage) throw_invalid(request.place("stream_options"), "only for \"stream\": true");
+}
+
+std::optional<std::size_t> parse_max_tokens(const Fields& request) {
+  const auto newer = request.integer("max_completion_tokens", 1, kMaxTokens);
+  const auto older = request.integer("max_tokens", 1, kMaxTokens);
+  if (!newer && !older) return std::nullopt;
+  return static_cast<std::size_t>(newer ? *newer : *older);
+}
+
+void parse_sampling(const Fields& request, CommonRequest& out) {
+  constexpr auto kMost = std::numeric_limits<std::int64_t>::max();
+  out.temperature = request.number("temperature", 0, 2);
+  out.top_p = request.number("top_p", 0, 1);
+  out.min_p = request.number("min_p", 0, 1);
+  out.top_k = request.integer("top_k", -1, kMost);
+  if (out.top_k == -1) out.top_k = 0;
+  out.repeat_penalty = request.number("repetition_penalty", 0, 10);
+  if (!out.repeat_penalty) out.repeat_penalty = request.number("repeat_penalty", 0, 10);
+  if (const auto seed = request.integer("seed", std::numeric_limits<std::int64_t>::min(), kMost)) {
+    out.seed = static_cast<std::uint64_t>(*seed);
+  }
+}
+
+void refuse_formats(const Fields& request) {
+  const auto format = request.object("response_format");
+  if (!format) return;
+  const std::string_view type = format->text("type").value_or("text");
+  if (type != "text") {
+    throw_unsupported(format->place("type"),
+                      base::cat("expected \"text\", got ", text::describe_json(*format->find("type")),
+                                "; constrained output is not there yet"));
+  }
+}
+
+std::uint64_t drawn_seed() {
+  std::random_device device;
+  return (std::uint64_t{device()} << 32U) | device();
+}
+
+}  // namespace
+
+CommonRequest parse_common(const Fields& request) {
+  CommonRequest out;
+  const auto model = request.text("model");
+  if (!model || model->empty()) {
+    throw ApiError(Fault::malformed, "model: missing; GET /v1/models lists the names", "model");
+  }
+  out.model = *model;
+  parse_stream(request, out);
+  out.max_tokens = parse_max_tokens(request);
+  parse_sampling(request, out);
+  out.stops = parse_stops(request);
+  out.stop_tokens = parse_stop_tokens(request);
+  out.ignore_eos = request.flag("ignore_eos").value_or(false);
+  out.samples = static_cast<std::size_t>(request.integer("n", 1, kMaxSamples).value_or(1));
+  refuse_formats(request);
+  out.user = request.text("user_id").value_or(request.text("user").value_or(""));
+  return out;
+}
+
+engine::SamplingParams CommonRequest::sampling(const engine::SamplingParams& defaults) const {
+  engine::SamplingParams params = defaults;
+  params.temperature = temperature.value_or(params.temperature);
+  params.top_p = top_p.value_or(params.top_p);
+  if (params.top_p < kLeastTopP) params.top_p = kLeastTopP;
+  params.min_p = min_p.value_or(params.min_p);
+  params.top_k = top_k.value_or(params.top_k);
+  params.repeat_penalty = repeat_penalty.value_or(params.repeat_penalty);
+  params.seed = seed ? *seed : drawn_seed();
+  try {
+    params.validate();
+  } catch (const base::Error& error) {
+    throw ApiError::from(error);
+  }
+  return params;
+}
+
+}  // namespace minke::api

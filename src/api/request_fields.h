@@ -1,0 +1,44 @@
+// What requests for chats and for completions have in common.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "api/dialect.h"
+#include "api/fields.h"
+#include "engine/request.h"
+#include "engine/sampling.h"
+
+namespace minke::api {
+
+/// More than any client needs; each bounds what one request can take.
+inline constexpr std::int64_t kMaxSamples = 16;
+inline constexpr std::size_t kMaxStops = 16;
+inline constexpr std::size_t kMaxStopBytes = 256;
+inline constexpr std::size_t kMaxStopTokens = 64;
+
+struct CommonRequest {
+  std::string model;
+  bool stream = false;
+  bool include_usage = false;
+  std::optional<std::size_t> max_tokens;
+  std::optional<double> temperature, top_p, min_p, repeat_penalty;
+  std::optional<std::int64_t> top_k;
+  std::optional<std::uint64_t> seed;
+  std::vector<std::string> stops;
+  std::vector<engine::TokenId> stop_tokens;
+  bool ignore_eos = false;
+  std::size_t samples = 1;
+  std::string user;
+
+  /// The model's defaults with what was asked for. Without a seed it is drawn anew. Throws ApiError.
+  engine::SamplingParams sampling(const engine::SamplingParams& defaults) const;
+};
+
+/// Throws ApiError.
+CommonRequest parse_common(const Fields& request);
+
+}  // namespace minke::api

@@ -1,0 +1,169 @@
+#include "api/service.h"
+
+#include <ctime>
+#include <utility>
+
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
+
+#include "api/chat_request.h"
+#include "api/completion_request.h"
+#include "api/json_text.h"
+#include "api/reply_format.h"
+#include "api/reply_stream.h"
+#include "base/cat.h"
+
+namespace minke::api {
+namespace {
+
+namespace json = boost::json;
+
+Response json_response(const json::object& body) { return {.body = json::serialize(body)}; }
+
+/// A cache is one user's; names and users may hold anything, so their lengths part them.
+std::string salt_of(const Identity& identity, const std::string& user) {
+  return base::cat(identity.name.size(), ":", identity.name, ":", user);
+}
+
+engine::Request engine_request(const Model& model, const CommonRequest& common, text::Thinking thinking,
+                               const Identity& identity) {
+  engine::Request request;
+  request.sampling = common.sampling(model.defaults(thinking));
+  request.max_tokens = common.max_tokens.value_or(0);
+  if (!common.ignore_eos) request.stop_tokens = model.stop_tokens;
+  request.stop_tokens.insert(request.stop_tokens.end(), common.stop_tokens.begin(), common.stop_tokens.end());
+  request.identity = identity.name;
+  request.salt = salt_of(identity, common.user);
+  request.samples = common.samples;
+  return request;
+}
+
+Envelope envelope(const Model& model, const CommonRequest& common, std::string_view id_prefix, Dialect dialect) {
+  return {.id = random_id(id_prefix),
+          .created = static_cast<std::int64_t>(std::time(nullptr)),
+          .model = common.model,
+          .fingerprint = model.fingerprint,
+          .dialect = dialect};
+}
+
+Answer start(const Model& model, std::vector<Prompt> prompts, const engine::Request& request,
+             const CommonRequest& common, std::unique_ptr<ReplyFormat> format, const Call& call) {
+  auto generation = std::make_unique<Generation>(model, std::move(prompts), request, common.stops, call.notify);
+  return make_reply_stream(
+      std::move(generation), std::move(format),
+      {.events = common.stream, .include_usage = common.include_usage, .dialect = call.dialect});
+}
+
+Prompt prompt_of(const Model& model, PromptText&& given, std::string& echo) {
+  if (auto* tokens = std::get_if<std::vector<engine::TokenId>>(&given)) {
+    if (!echo.empty()) echo = base::to_valid_utf8(model.tokenizer->decode(*tokens));
+    return {.tokens = std::move(*tokens)};
+  }
+  const std::string& text = std::get<std::string>(given);
+  if (!echo.empty()) echo = text;
+  return model.text_prompt(text);
+}
+
+json::object model_json(const Model& model, const std::string& name, Dialect dialect) {
+  json::object item{{"id", json_bytes(name)}, {"object", "model"}, {"created", model.created}, {"owned_by", "minke"}};
+  item["max_model_len"] = model.context;
+  item["context_window"] = model.context;
+  item["max_output_tokens"] = model.context;
+  if (dialect == Dialect::deepseek) {
+    item["name"] = json_bytes(name);
+    item["input_modalities"] = json::array{"text"};
+    item["output_modalities"] = json::array{"text"};
+  }
+  return item;
+}
+
+}  // namespace
+
+const Model& Service::find(std::string_view name) const {
+  if (!model_->answers_to(name)) {
+    throw ApiError(Fault::unknown_model,
+                   base::cat("the model \"", name, "\" is not loaded; there is ", model_->name), "model");
+  }
+  return *model_;
+}
+
+Answer Service::chat_completions(const Call& call) const {
+  const json::object body = parse_body(call.body);
+  ChatRequest asked = parse_chat_request(Fields(body), call.dialect);
+  const Model& model = find(asked.common.model);
+  engine::Request request = engine_request(model, asked.common, asked.thinking, call.identity);
+  request.logprobs = asked.logprobs;
+  std::vector<Prompt> prompts;
+  prompts.push_back(model.chat_prompt(asked.messages, asked.thinking));
+  auto format = make_chat_format(envelope(model, asked.common, "chatcmpl-", call.dialect), *model.tokenizer,
+                                 asked.logprobs.has_value());
+  return start(model, std::move(prompts), request, asked.common, std::move(format), call);
+}
+
+Answer Service::completions(const Call& call) const {
+  const json::object body = parse_body(call.body);
+  CompletionRequest asked = parse_completion_request(Fields(body), call.dialect);
+  const Model& model = find(asked.common.model);
+  engine::Request request = engine_request(model, asked.common, text::Thinking::automatic, call.identity);
+  request.logprobs = asked.logprobs;
+  std::vector<Prompt> prompts;
+  std::vector<std::string> echoes;
+  for (PromptText& given : asked.prompts) {
+    std::string echo = asked.echo ? "wanted" : "";
+    prompts.push_back(prompt_of(model, std::move(given), echo));
+    if (prompts.back().tokens.empty()) throw_invalid("prompt", "it is empty, and the model has no token to begin with");
+    echoes.push_back(std::move(echo));
+  }
+  auto format = make_completion_format(envelope(model, asked.common, "cmpl-", call.dialect), *model.tokenizer,
+                                       asked.logprobs, std::move(echoes), asked.common.samples);
+  return start(model, std::move(prompts), request, asked.common, std::move(format), call);
+}
+
+Response Service::tokenize(const Call& call) const {
+  const json::object body = parse_body(call.body);
+  const Fields fields(body);
+  const Model& model = *model_;
+  std::vector<engine::TokenId> tokens;
+  if (fields.find("messages") != nullptr) {
+    tokens = model.chat_prompt(parse_messages(fields), text::Thinking::automatic).tokens;
+  } else {
+    auto text = fields.text("content");
+    if (!text) text = fields.text("prompt");
+    if (!text) throw ApiError(Fault::malformed, "content: missing; expected \"content\", \"prompt\" or \"messages\"", "content");
+    bool special = fields.flag("add_special").value_or(false);
+    special = fields.flag("add_special_tokens").value_or(special);
+    tokens = special ? model.text_prompt(*text).tokens : model.tokenizer->encode(*text);
+  }
+  json::array list;
+  const bool pieces = fields.flag("with_pieces").value_or(false);
+  for (const engine::TokenId token : tokens) {
+    if (pieces) {
+      list.emplace_back(json::object{{"id", token}, {"piece", json_bytes(model.tokenizer->piece(token))}});
+    } else {
+      list.emplace_back(token);
+    }
+  }
+  return json_response({{"tokens", std::move(list)}, {"count", tokens.size()}, {"max_model_len", model.context}});
+}
+
+Response Service::detokenize(const Call& call) const {
+  const json::object body = parse_body(call.body);
+  const json::array* array = Fields(body).array("tokens");
+  if (array == nullptr) throw ApiError(Fault::malformed, "tokens: missing", "tokens");
+  const std::string text = model_->tokenizer->decode(parse_tokens(*array, "tokens"));
+  return json_response({{"content", json_bytes(text)}, {"prompt", json_bytes(text)}});
+}
+
+Response Service::models(Dialect dialect) const {
+  json::array list;
+  list.emplace_back(model_json(*model_, model_->name, dialect));
+  for (const std::string& alias : model_->aliases) list.emplace_back(model_json(*model_, alias, dialect));
+  return json_response({{"object", "list"}, {"data", std::move(list)}});
+}
+
+Response Service::model(std::string_view name, Dialect dialect) const {
+  return json_response(model_json(find(name), std::string(name), dialect));
+}
+
+}  // namespace minke::api

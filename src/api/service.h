@@ -1,0 +1,51 @@
+// The routes' work, without a socket: a request's body in, an answer out.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "api/answer.h"
+#include "api/dialect.h"
+#include "api/model.h"
+
+namespace minke::api {
+
+/// Who asks. Turns are taken between names; a cached prefix is reused under the name that computed it.
+struct Identity {
+  std::string name;
+};
+
+struct Call {
+  Dialect dialect = Dialect::openai;
+  std::string_view body;
+  Identity identity;
+  /// Called on the compute thread when the answer, if it is a stream, may have more.
+  std::function<void()> notify;
+};
+
+/// Every function may be called from any thread, and throws ApiError.
+class Service {
+ public:
+  explicit Service(std::shared_ptr<const Model> model) : model_(std::move(model)) {}
+
+  Answer chat_completions(const Call& call) const;
+  Answer completions(const Call& call) const;
+  /// {"tokens","count","max_model_len"} of llama.cpp's "content", vLLM's "prompt", or "messages".
+  Response tokenize(const Call& call) const;
+  Response detokenize(const Call& call) const;
+  Response models(Dialect dialect) const;
+  /// One of them, by name.
+  Response model(std::string_view name, Dialect dialect) const;
+
+  const Model& loaded() const noexcept { return *model_; }
+
+ private:
+  const Model& find(std::string_view name) const;
+
+  std::shared_ptr<const Model> model_;
+};
+
+}  // namespace minke::api
