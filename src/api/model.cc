@@ -18,15 +18,15 @@ bool Model::answers_to(std::string_view asked) const {
   return asked == name || is_deepseek_name(asked) || std::find(aliases.begin(), aliases.end(), asked) != aliases.end();
 }
 
-Prompt Model::chat_prompt(std::span<const text::Message> messages, text::Thinking thinking) const {
+Prompt Model::chat_prompt(std::span<const text::Message> messages, text::Thinking asked) const {
   if (!encoding) {
     throw ApiError(Fault::unsupported,
                    base::cat("the model ", name, " has no chat encoding; use /v1/completions, or start the server with "
                                                  "--encoding"));
   }
   text::RenderOptions options;
-  options.thinking = thinking;
-  options.date = date;
+  options.thinking = asked == text::Thinking::automatic ? thinking : asked;
+  if (date) options.date = date();
   try {
     const text::RenderedPrompt rendered = encoding->render(messages, options);
     Prompt prompt;

@@ -51,7 +51,9 @@ struct Model {
   std::int64_t created = 0;          ///< when it was loaded: seconds since 1970
   std::size_t context = 0;           ///< most tokens of prompt and reply together
   std::string description;           ///< for people: architecture, arithmetic, memory
-  std::string date;                  ///< as text::RenderOptions
+  /// For text::RenderOptions; asked for each prompt, as days pass. May be empty.
+  std::function<std::string()> date;
+  text::Thinking thinking = text::Thinking::automatic;  ///< where a request says nothing
 
   std::unique_ptr<text::Tokenizer> tokenizer;
   std::unique_ptr<text::ChatEncoding> encoding;  ///< null: a base model, without chats
@@ -60,14 +62,15 @@ struct Model {
   std::array<engine::SamplingParams, 3> sampling;
   std::unique_ptr<Generator> generator;
 
-  const engine::SamplingParams& defaults(text::Thinking thinking) const {
-    return sampling[static_cast<std::size_t>(thinking)];
+  const engine::SamplingParams& defaults(text::Thinking asked) const {
+    return sampling[static_cast<std::size_t>(asked == text::Thinking::automatic ? thinking : asked)];
   }
   bool answers_to(std::string_view asked) const;
 
   /// Messages through the encoding; text in them never becomes a control token. Throws ApiError: unsupported without
   /// an encoding, invalid where the encoding refuses.
-  Prompt chat_prompt(std::span<const text::Message> messages, text::Thinking thinking) const;
+  /// `asked` automatic: as the server was told.
+  Prompt chat_prompt(std::span<const text::Message> messages, text::Thinking asked) const;
   /// Plain text, with BOS where the model itself adds it.
   Prompt text_prompt(std::string_view given) const;
 };

@@ -34,6 +34,7 @@ constexpr const char* kExamples =
     "  minke run qwen2.5-coder:1.5b                      chat in the terminal\n"
     "  minke run smollm2 \"Why is the sky blue?\"          one answer\n"
     "  git diff | minke run qwen2.5-coder:1.5b \"Review this:\"\n"
+    "  minke serve qwen2.5-coder:1.5b                    an API server\n"
     "  minke show ./model.gguf                           what it is, what it needs, how fast it will be\n"
     "  minke list                                        the models in the store\n"
     "\n"
@@ -91,6 +92,7 @@ int parse_and_run(int argc, const char* const* argv) {
   app.require_subcommand(1);
   app.formatter(help_formatter());
   add_run_command(app, session);
+  add_serve_command(app, session);
   add_show_command(app, session);
   add_list_command(app, session);
   add_rm_command(app, session);

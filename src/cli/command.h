@@ -27,6 +27,7 @@ struct Session {
 };
 
 void add_run_command(CLI::App& app, Session& session);
+void add_serve_command(CLI::App& app, Session& session);
 void add_show_command(CLI::App& app, Session& session);
 void add_list_command(CLI::App& app, Session& session);
 void add_rm_command(CLI::App& app, Session& session);

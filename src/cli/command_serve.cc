@@ -1,0 +1,239 @@
+// minke serve: the API server.
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+#include "api/service.h"
+#include "base/cat.h"
+#include "base/error.h"
+#include "cli/api_keys.h"
+#include "cli/chat_model.h"
+#include "cli/command.h"
+#include "cli/model_source.h"
+#include "cli/options.h"
+#include "cli/output.h"
+#include "cli/progress.h"
+#include "cli/serve_model.h"
+#include "cli/text_format.h"
+#include "cli/version.h"
+#include "server/app.h"
+#include "server/http_server.h"
+
+namespace minke::cli {
+namespace {
+
+constexpr const char* kServerGroup = "The server";
+constexpr const char* kAccessGroup = "Who may ask";
+
+struct ServeFlags {
+  std::string model;
+  server::HttpOptions http;
+  std::vector<std::string> keys, aliases, hosts, origins;
+  std::string key_file;
+  bool anyone = false, quiet = false, no_log = false;
+  std::size_t sequences = 16, queue = 256, cache_tokens = 0, drain_seconds = 30, max_body = std::size_t{16} << 20;
+  EngineFlags engine;
+  ChatFlags chat;
+};
+
+void add_server_flags(CLI::App& app, ServeFlags& flags) {
+  const auto option = [&app](const char* names, auto& value, const char* text, const char* type) {
+    return app.add_option(names, value, text)->option_text(type)->group(kServerGroup);
+  };
+  option("--host", flags.http.host, "Address to listen on (default 127.0.0.1)", "ADDRESS");
+  option("--port", flags.http.port, "Port (default 6465); 0: any free one", "N");
+  option("--socket", flags.http.unix_socket, "Listen on a Unix socket of this name, not on a port", "PATH");
+  option("--alias", flags.aliases, "Further names of the model in the API", "NAME,...")->delimiter(',');
+  option("--parallel", flags.sequences, "Most replies that are computed at once (default 16); others wait", "N")
+      ->check(CLI::Range(std::size_t{1}, std::size_t{1024}));
+  option("--queue", flags.queue, "Most requests that wait (default 256); more are answered 503", "N")
+      ->check(CLI::Range(std::size_t{1}, std::size_t{1} << 20U));
+  option("--cache-tokens", flags.cache_tokens, "Tokens that the cache holds (default: what memory allows)", "N");
+  option("--drain-seconds", flags.drain_seconds, "What runs at SIGTERM may take so long to end (default 30)", "N")
+      ->check(CLI::Range(std::size_t{0}, std::size_t{86400}));
+  option("--max-body", flags.max_body, "Largest request, e.g. 16MB (the default)", "SIZE")
+      ->transform(CLI::AsSizeValue(true));
+  app.add_flag("--no-access-log", flags.no_log, "Do not write a line for each request")->group(kServerGroup);
+  app.add_flag("-q,--quiet", flags.quiet, "Only errors and the access log")->group(kServerGroup);
+}
+
+void add_access_flags(CLI::App& app, ServeFlags& flags) {
+  const auto option = [&app](const char* names, auto& value, const char* text, const char* type) {
+    return app.add_option(names, value, text)->option_text(type)->group(kAccessGroup);
+  };
+  option("--api-key", flags.keys, "Keys that may ask", "[NAME:]KEY,...")->delimiter(',');
+  option("--api-key-file", flags.key_file, "The same from a file, one a line", "FILE");
+  app.add_flag("--allow-anyone", flags.anyone, "Listen beyond this machine without any key")->group(kAccessGroup);
+  option("--allowed-hosts", flags.hosts, "Further names by which browsers may reach this server", "NAME,...")
+      ->delimiter(',');
+  option("--cors-origins", flags.origins, "Web pages that may ask: https://chat.example, or *", "ORIGIN,...")
+      ->delimiter(',');
+}
+
+server::AppOptions app_options(const ServeFlags& flags) {
+  server::AppOptions options;
+  options.access.keys = read_api_keys(flags.keys, flags.key_file);
+  options.access.loopback = !flags.http.unix_socket.empty() || server::is_loopback(flags.http.host);
+  options.access.hosts = flags.hosts;
+  options.access.cors_origins = flags.origins;
+  if (!options.access.loopback && options.access.keys.empty() && !flags.anyone) {
+    throw UsageError(base::cat("listening on ", flags.http.host, " lets others use this server without a key"),
+                     "give --api-key, or --allow-anyone if that is meant");
+  }
+  options.max_body = flags.max_body;
+  options.version = build_commit();
+  if (!flags.no_log) options.log = [](std::string_view line) { note(base::cat(line, "\n")); };
+  return options;
+}
+
+/// As many descriptors as the system lets this process have: a connection takes one.
+void raise_descriptor_limit() {
+  struct rlimit limit {};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+/// Serves on a thread of its own, so that /health answers while the model is loaded.
+class ServerThread {
+ public:
+  explicit ServerThread(server::HttpServer& server) : server_(server) {
+    server_.stop_on_signals();
+    thread_ = std::thread([this] {
+      try {
+        server_.run();
+      } catch (...) {
+        thrown_ = std::current_exception();
+      }
+      ended_.store(true);
+    });
+  }
+  ~ServerThread() {
+    if (!thread_.joinable()) return;
+    server_.stop();
+    thread_.join();
+  }
+  ServerThread(const ServerThread&) = delete;
+  ServerThread& operator=(const ServerThread&) = delete;
+
+  bool ended() const noexcept { return ended_.load(); }
+  void wait() {
+    thread_.join();
+    if (thrown_) std::rethrow_exception(thrown_);
+  }
+
+ private:
+  server::HttpServer& server_;
+  std::atomic<bool> ended_{false};
+  std::exception_ptr thrown_;
+  std::thread thread_;
+};
+
+struct Opened {
+  std::shared_ptr<const formats::Checkpoint> checkpoint;
+  TextModel text;
+};
+
+Opened open_model(const Session& session, const ServeFlags& flags) {
+  Opened opened;
+  opened.checkpoint = open_checkpoint(session.environment.store(), flags.model);
+  try {
+    opened.text = open_text_model(*opened.checkpoint, flags.chat.encoding_choice());
+  } catch (const base::Error& error) {
+    // A base model completes text all the same.
+    if (error.code() != base::ErrorCode::unsupported || !flags.chat.encoding.empty()) throw;
+    opened.text = open_plain_text(*opened.checkpoint);
+    warn(base::cat(error.message(), "; chats will be refused"));
+  }
+  if (!opened.text.warning.empty()) warn(opened.text.warning);
+  return opened;
+}
+
+ServedModel load(const Session& session, const ServeFlags& flags, Opened opened, const ServerThread& thread) {
+  Progress progress("loading", session.environment.stderr_terminal);
+  engine::EngineOptions options = flags.engine.options(kernels::Numerics::fast);
+  options.sequences = flags.sequences;
+  options.queue = flags.queue;
+  options.cache_tokens = flags.cache_tokens;
+  options.on_stuck = [](double seconds) {
+    warn(base::cat("a step of the model has taken ", static_cast<std::int64_t>(seconds), " s"));
+  };
+  options.progress = [&](std::uint64_t done, std::uint64_t total) {
+    // Told to stop before it could serve: there is nothing to finish.
+    if (thread.ended()) ::_exit(0);
+    progress.update(done, total, base::cat(byte_text(done), " of ", byte_text(total)));
+  };
+  ServedModel served = load_served_model(std::move(opened.checkpoint), std::move(opened.text), options,
+                                         {.name = served_name(flags.model), .aliases = flags.aliases, .chat = flags.chat});
+  progress.clear();
+  for (const std::string& warning : served.info.warnings) warn(warning);
+  return served;
+}
+
+std::string greeting(const server::HttpServer& server, const ServeFlags& flags, const ServedModel& served) {
+  const std::string& name = served.model->name;
+  std::string text = base::cat("minke: ", served.model->description, "\n");
+  if (!flags.http.unix_socket.empty()) {
+    return text + base::cat("minke: ", name, " is served on the socket ", server.address(), "\n");
+  }
+  const std::string url = base::cat("http://", server.address());
+  const std::string_view key = flags.keys.empty() && flags.key_file.empty() ? "" : " -H 'Authorization: Bearer KEY'";
+  return text + base::cat("minke: ", name, " is served at ", url, "/v1; for example:\n  curl ", url,
+                          "/v1/chat/completions", key, " -d '{\"model\":\"", name,
+                          "\",\"messages\":[{\"role\":\"user\",\"content\":\"Hello\"}]}'\n"
+                          "  python: openai.OpenAI(base_url=\"",
+                          url, "/v1\", api_key=\"", key.empty() ? "none" : "KEY", "\")\n");
+}
+
+int serve(const Session& session, const ServeFlags& flags) {
+  server::HttpOptions http = flags.http;
+  http.drain_time = std::chrono::seconds(flags.drain_seconds);
+  raise_descriptor_limit();
+  std::atomic<const server::HttpServer*> listening{nullptr};
+  server::AppOptions options = app_options(flags);
+  options.connections = [&listening] {
+    const server::HttpServer* server = listening.load();
+    return server == nullptr ? 0 : server->connections();
+  };
+  Opened opened = open_model(session, flags);
+  server::App app(std::move(options));
+  server::HttpServer server(http, app);
+  listening.store(&server);
+  ServerThread thread(server);
+  const ServedModel served = load(session, flags, std::move(opened), thread);
+  app.serve(std::make_shared<api::Service>(served.model));
+  if (!flags.quiet && !thread.ended()) note(greeting(server, flags, served));
+  thread.wait();
+  return 0;
+}
+
+}  // namespace
+
+void add_serve_command(CLI::App& app, Session& session) {
+  CLI::App* command = app.add_subcommand("serve", "Serve a model to programs: OpenAI's and DeepSeek's API");
+  const auto flags = std::make_shared<ServeFlags>();
+  command->add_option("MODEL", flags->model, "Store name or path")->required()->option_text("");
+  add_server_flags(*command, *flags);
+  add_access_flags(*command, *flags);
+  add_chat_flags(*command, flags->chat);
+  add_engine_flags(*command, flags->engine, ContextFlag::with);
+  command->footer(
+      "docs/api.md has the routes and their fields. SIGTERM and Ctrl-C let running replies end, then the server.\n\n"
+      "Examples:\n"
+      "  minke serve qwen2.5-coder:1.5b\n"
+      "  minke serve qwen2.5-coder:1.5b --alias gpt-4o --port 8080\n"
+      "  minke serve ./model.gguf --host 0.0.0.0 --api-key-file keys.txt");
+  command->parse_complete_callback(
+      [&session, flags] { session.action = [&session, flags] { return serve(session, *flags); }; });
+}
+
+}  // namespace minke::cli

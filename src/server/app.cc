@@ -1,0 +1,249 @@
+#include "server/app.h"
+
+#include <algorithm>
+#include <cmath>
+#include <exception>
+#include <utility>
+
+#include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
+
+#include "api/json_text.h"
+#include "api/reply_format.h"
+#include "base/cat.h"
+
+namespace minke::server {
+namespace {
+
+using api::ApiError;
+using api::Fault;
+using api::Response;
+namespace json = boost::json;
+
+constexpr std::size_t kMaxRequestId = 128;
+constexpr std::size_t kLoggedPath = 200;
+/// Nobody's client waits longer before it tries again.
+constexpr double kMostRetrySeconds = 600;
+
+bool is_plain_id(std::string_view id) {
+  return !id.empty() && id.size() <= kMaxRequestId && std::all_of(id.begin(), id.end(), [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '_' || c == '.';
+  });
+}
+
+/// Of a path that is no route, too, for the shape of its error.
+api::Dialect dialect_of(std::string_view path) {
+  return path.starts_with("/v1") ? api::Dialect::openai : api::Dialect::deepseek;
+}
+
+bool is_quick(Action action) {
+  switch (action) {
+    case Action::chat:
+    case Action::completions:
+    case Action::tokenize:
+    case Action::detokenize:
+      return false;
+    case Action::index:
+    case Action::health:
+    case Action::ready:
+    case Action::metrics:
+    case Action::models:
+    case Action::model:
+      break;
+  }
+  return true;
+}
+
+}  // namespace
+
+App::App(AppOptions options) : options_(std::move(options)), access_(options_.access) {}
+
+void App::serve(std::shared_ptr<const api::Service> service) {
+  const std::lock_guard lock(mutex_);
+  service_ = std::move(service);
+}
+
+std::shared_ptr<const api::Service> App::service() const {
+  const std::lock_guard lock(mutex_);
+  return service_;
+}
+
+HttpHandler::Admission App::admit(HttpRequest& request) {
+  const std::string* given = request.header("x-request-id");
+  request.id = given != nullptr && is_plain_id(*given) ? *given : api::random_id("req_");
+  Admission admission;
+  const api::Dialect dialect = dialect_of(request.path);
+  try {
+    access_.check_site(request);
+    const bool asks_leave = request.method == "OPTIONS" && access_.allowed_origin(request);
+    if (asks_leave) {
+      admission.refusal = preflight();
+      return admission;
+    }
+    const Match match = find_route(request.method, request.path);
+    // Whoever has no key is told nothing about the routes.
+    if (match.route == nullptr || match.route->scope != Scope::open) request.identity = access_.identify(request);
+    if (match.route == nullptr) {
+      if (match.allowed.empty()) throw ApiError(Fault::unknown_route, "there is no such route; GET / lists them");
+      throw ApiError(Fault::wrong_method, base::cat("this route takes ", match.allowed));
+    }
+    admission.quick = is_quick(match.route->action);
+    admission.max_body = match.route->method == "POST" ? options_.max_body : 0;
+  } catch (const ApiError& error) {
+    admission.refusal = error_response(error, dialect);
+  }
+  return admission;
+}
+
+Response App::preflight() const {
+  Response response{.status = 200, .content_type = "text/plain", .body = {}};
+  response.headers = {{"Access-Control-Allow-Methods", "GET, POST, OPTIONS"},
+                      {"Access-Control-Allow-Headers", "authorization, content-type, x-api-key, x-request-id"},
+                      {"Access-Control-Max-Age", "600"}};
+  return response;
+}
+
+api::Answer App::answer(const HttpRequest& request, std::function<void()> notify) noexcept {
+  const api::Dialect dialect = dialect_of(request.path);
+  try {
+    return dispatch(request, find_route(request.method, request.path), std::move(notify));
+  } catch (const ApiError& error) {
+    return error_response(error, dialect);
+  } catch (const base::Error& error) {
+    return error_response(ApiError::from(error), dialect);
+  } catch (const std::exception& error) {
+    return error_response(ApiError(Fault::internal, base::cat("internal error: ", error.what())), dialect);
+  }
+}
+
+api::Answer App::dispatch(const HttpRequest& request, const Match& match, std::function<void()>&& notify) {
+  const Route& route = *match.route;
+  const std::shared_ptr<const api::Service> service = this->service();
+  switch (route.action) {
+    case Action::index:
+      return index_page(request, service.get(), options_.version);
+    case Action::health:
+      return health(false);
+    case Action::ready:
+      return health(true);
+    case Action::metrics: {
+      api::GeneratorStatus status;
+      if (service) status = service->loaded().generator->status();
+      return Response{.content_type = "text/plain; version=0.0.4; charset=utf-8",
+                      .body = metrics_.text(service ? &status : nullptr,
+                                            options_.connections ? options_.connections() : 0)};
+    }
+    default:
+      break;
+  }
+  if (!service) throw ApiError(Fault::not_ready, "the model is still being loaded");
+  const api::Call call{.dialect = route.dialect,
+                       .body = request.body,
+                       .identity = {request.identity},
+                       .notify = std::move(notify)};
+  switch (route.action) {
+    case Action::models:
+      return service->models(route.dialect);
+    case Action::model:
+      return service->model(match.name, route.dialect);
+    case Action::chat:
+      return service->chat_completions(call);
+    case Action::completions:
+      return service->completions(call);
+    case Action::tokenize:
+      return service->tokenize(call);
+    case Action::detokenize:
+      return service->detokenize(call);
+    default:
+      break;
+  }
+  throw ApiError(Fault::internal, "a route without an action");
+}
+
+Response App::error_response(const ApiError& error, api::Dialect dialect) const {
+  Response response{.status = error.status(dialect), .body = error.body()};
+  if (error.fault() == Fault::overloaded || error.fault() == Fault::not_ready) {
+    const double seconds = std::clamp(std::ceil(estimated_wait_.load(std::memory_order_relaxed)), 1.0, kMostRetrySeconds);
+    response.headers.emplace_back("Retry-After", base::cat(static_cast<int>(seconds)));
+  }
+  if (error.fault() == Fault::no_key) response.headers.emplace_back("WWW-Authenticate", "Bearer");
+  return response;
+}
+
+Response App::health(bool must_be_ready) const {
+  const std::shared_ptr<const api::Service> service = this->service();
+  json::object body;
+  Response response;
+  if (!service) {
+    body["status"] = "loading";
+    if (must_be_ready) response.status = 503;
+  } else {
+    const api::GeneratorStatus status = service->loaded().generator->status();
+    body["status"] = status.stuck ? "stuck" : "ok";
+    if (status.stuck) response.status = 503;
+    body["model"] = api::json_bytes(service->loaded().name);
+    body["description"] = api::json_bytes(service->loaded().description);
+    body["steps"] = status.steps;
+    body["last_step_age"] = status.last_step_age;
+    body["running"] = status.running;
+    body["waiting"] = status.waiting;
+  }
+  body["version"] = api::json_text(options_.version);
+  response.body = json::serialize(body);
+  return response;
+}
+
+std::vector<std::pair<std::string, std::string>> App::headers(const HttpRequest& request) {
+  std::vector<std::pair<std::string, std::string>> result;
+  if (!request.id.empty()) result.emplace_back("X-Request-Id", request.id);
+  result.emplace_back("X-Content-Type-Options", "nosniff");
+  if (const auto origin = access_.allowed_origin(request)) {
+    result.emplace_back("Access-Control-Allow-Origin", *origin);
+    result.emplace_back("Access-Control-Expose-Headers", "X-Request-Id, Retry-After");
+    result.emplace_back("Vary", "Origin");
+  }
+  return result;
+}
+
+Response App::unreadable(int status, std::string_view why) {
+  const Fault fault = status == 503 ? Fault::overloaded : status == 413 ? Fault::too_large : Fault::malformed;
+  Response response = error_response(ApiError(fault, std::string(why)), api::Dialect::openai);
+  response.status = status;
+  return response;
+}
+
+Response App::failure(const HttpRequest& request, const ApiError& error) {
+  return error_response(error, dialect_of(request.path));
+}
+
+void App::watched(const api::Stream& stream) {
+  // Those that run already say nothing of the queue.
+  if (stream.estimated_wait() > 0) estimated_wait_.store(stream.estimated_wait(), std::memory_order_relaxed);
+}
+
+void App::finished(const HttpRequest& request, const HttpRecord& record) {
+  const Match match = find_route(request.method, request.path);
+  metrics_.count_request(match.route != nullptr ? match.route->path : "other", record.status, record.seconds);
+  if (record.stream != nullptr) metrics_.count_reply(record.stream->spent());
+  if (!options_.log) return;
+  json::object line{{"id", api::json_bytes(request.id)},
+                    {"peer", api::json_bytes(request.peer)},
+                    {"identity", api::json_bytes(request.identity)},
+                    {"method", api::json_bytes(request.method.substr(0, kLoggedPath))},
+                    {"path", api::json_bytes(request.path.substr(0, kLoggedPath))},
+                    {"status", record.status},
+                    {"seconds", record.seconds},
+                    {"bytes", record.bytes_out}};
+  if (record.stream != nullptr) {
+    const api::Spent& spent = record.stream->spent();
+    line["prompt_tokens"] = spent.prompt_tokens;
+    line["cached_tokens"] = spent.cached_tokens;
+    line["output_tokens"] = spent.output_tokens;
+    line["queue_seconds"] = spent.queue_seconds;
+    if (spent.first_token) line["first_token_seconds"] = *spent.first_token;
+    if (record.stream->error()) line["error"] = api::json_bytes(record.stream->error()->message());
+  }
+  options_.log(json::serialize(line));
+}
+
+}  // namespace minke::server

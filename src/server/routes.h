@@ -1,0 +1,36 @@
+// The routes: which methods and paths there are, who may use them, and whose rules they follow.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "api/dialect.h"
+
+namespace minke::server {
+
+enum class Scope {
+  open,       ///< everybody: says that there is a server, and how it is
+  inference,  ///< whoever has a key
+};
+
+enum class Action { index, health, ready, metrics, models, model, chat, completions, tokenize, detokenize };
+
+struct Route {
+  std::string_view method, path;  ///< a path that ends in '/' takes a name after it
+  Action action = Action::index;
+  Scope scope = Scope::inference;
+  api::Dialect dialect = api::Dialect::openai;
+};
+
+std::span<const Route> routes();
+
+struct Match {
+  const Route* route = nullptr;  ///< null: there is none
+  std::string name;              ///< what followed the path, %-escapes decoded
+  std::string_view allowed;      ///< the method that the path has, where only the method is wrong
+};
+Match find_route(std::string_view method, std::string_view path);
+
+}  // namespace minke::server
