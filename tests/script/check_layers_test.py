@@ -21,6 +21,9 @@ GOOD = [
     ("cli/a.cc", '#include <CLI/CLI.hpp>\n#include "hub/a.h"\nint a() { std::cout << getenv("HOME"); exit(1); }'),
     ("models/a.cc", '// never calls exit() or abort()\nconst char* a = "printf(";\nint b = engine.exit(1);'),
     ("formats/a.cc", "int n = snprintf(buffer, 3, x);"),
+    ("api/a.cc", '#include "engine/reply.h"\n#include "text/chat.h"'),
+    ("server/a.cc", '#include "api/service.h"'),
+    ("server/http_server.cc", "#include <boost/asio/io_context.hpp>"),
 ]
 BAD = [
     ("base/a.h", '#include "formats/a.h"'),
@@ -38,6 +41,11 @@ BAD = [
     ("engine/a.cc", "std::abort();"),
     ("engine/a.cc", "if (x) exit(1);"),
     ("other/a.cc", "int a;"),
+    ("engine/a.h", '#include "api/service.h"'),
+    ("api/a.h", '#include "server/http.h"'),
+    ("server/a.h", '#include "cli/output.h"'),
+    ("server/app.cc", "#include <boost/asio/io_context.hpp>"),
+    ("api/a.h", "#include <boost/beast/http.hpp>"),
 ]
 
 
