@@ -1,6 +1,6 @@
 """Builds build/release/minke while a model is fetched, with one progress line for both.
 
-usage: build_and_fetch.py MODEL      (script/chat runs it)
+usage: build_and_fetch.py MODEL      (script/chat and script/server run it)
 Exit status 0 when both are done; else the failing one's output is shown.
 """
 
@@ -129,7 +129,7 @@ def main(model):
             job.stop()
     for job in failed:
         progress.stream.write(job.failure())
-        progress.line(f"script/chat: {job.title} failed; all of its output: {job.log_path}")
+        progress.line(f"{job.title} failed; all of its output: {job.log_path}")
     return 1 if failed else 0
 
 
