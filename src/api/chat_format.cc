@@ -73,9 +73,12 @@ class ChatFormat final : public ReplyFormat {
 
  private:
   json::object envelope(std::string_view kind, json::array choices) const {
-    return {{"id", json_text(envelope_.id)},           {"object", json_text(kind)},
-            {"created", envelope_.created},            {"model", json_bytes(envelope_.model)},
-            {"system_fingerprint", json_text(envelope_.fingerprint)}, {"choices", std::move(choices)}};
+    return {{"id", json_text(envelope_.id)},
+            {"object", json_text(kind)},
+            {"created", envelope_.created},
+            {"model", json_bytes(envelope_.model)},
+            {"system_fingerprint", json_text(envelope_.fingerprint)},
+            {"choices", std::move(choices)}};
   }
 
   json::object chunk_of(std::size_t choice, json::object delta, json::value logprobs, json::value finish) const {

@@ -30,8 +30,9 @@ void append_part(const json::value& part, const std::string& place, std::string&
     return;
   }
   if (*type != "text" && *type != "input_text" && *type != "output_text") {
-    throw_unsupported(fields.place("type"), base::cat("expected \"text\", got ", text::describe_json(*fields.find("type")),
-                                                      "; the model reads text only"));
+    throw_unsupported(
+        fields.place("type"),
+        base::cat("expected \"text\", got ", text::describe_json(*fields.find("type")), "; the model reads text only"));
   }
   const auto piece = fields.text("text");
   if (!piece) throw ApiError(Fault::malformed, base::cat(place, ".text: missing"), base::cat(place, ".text"));

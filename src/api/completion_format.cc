@@ -55,9 +55,12 @@ class CompletionFormat final : public ReplyFormat {
 
  private:
   json::object envelope(json::array choices) const {
-    return {{"id", json_text(envelope_.id)},           {"object", "text_completion"},
-            {"created", envelope_.created},            {"model", json_bytes(envelope_.model)},
-            {"system_fingerprint", json_text(envelope_.fingerprint)}, {"choices", std::move(choices)}};
+    return {{"id", json_text(envelope_.id)},
+            {"object", "text_completion"},
+            {"created", envelope_.created},
+            {"model", json_bytes(envelope_.model)},
+            {"system_fingerprint", json_text(envelope_.fingerprint)},
+            {"choices", std::move(choices)}};
   }
 
   json::object chunk_of(std::size_t choice, std::string_view text, json::value logprobs, json::value finish) const {

@@ -21,8 +21,8 @@ std::string_view to_string(Treatment treatment);
 struct FieldRule {
   std::string_view name;
   Treatment treatment;
-  std::string_view note;      ///< of a refused one: the reason
-  bool in_deepseek = true;    ///< false: DeepSeek's own API ignores it, and so do its routes here
+  std::string_view note;    ///< of a refused one: the reason
+  bool in_deepseek = true;  ///< false: DeepSeek's own API ignores it, and so do its routes here
 };
 
 std::span<const FieldRule> chat_rules();

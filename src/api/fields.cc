@@ -98,8 +98,8 @@ std::optional<std::int64_t> Fields::integer(std::string_view key, std::int64_t l
     if (fits) result = static_cast<std::int64_t>(number);
   }
   if (!fits || result < least || result > most) {
-    throw_invalid(place(key), base::cat("expected an integer from ", least, " to ", most, ", got ",
-                                        text::describe_json(*value)));
+    throw_invalid(place(key),
+                  base::cat("expected an integer from ", least, " to ", most, ", got ", text::describe_json(*value)));
   }
   return result;
 }

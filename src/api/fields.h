@@ -21,7 +21,8 @@ boost::json::object parse_body(std::string_view body);
 class Fields {
  public:
   /// `path`: where the object stands in the request, "" for the request itself.
-  explicit Fields(const boost::json::object& object, std::string path = {}) : object_(&object), path_(std::move(path)) {}
+  explicit Fields(const boost::json::object& object, std::string path = {})
+      : object_(&object), path_(std::move(path)) {}
 
   const boost::json::value* find(std::string_view key) const;
   std::optional<bool> flag(std::string_view key) const;

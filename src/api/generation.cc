@@ -78,9 +78,8 @@ Generation::Piece Generation::take_token(std::size_t index, const engine::TokenD
   if (sample.text.stopped()) return piece;
   piece.delta = sample.text.push(drawn);
   // The engine knows nothing of stop sequences. It can only be told to end all samples of a prompt together.
-  if (sample.text.stopped() && std::all_of(running.samples.begin(), running.samples.end(), [](const Sample& one) {
-        return one.ended || one.text.stopped();
-      })) {
+  if (sample.text.stopped() && std::all_of(running.samples.begin(), running.samples.end(),
+                                           [](const Sample& one) { return one.ended || one.text.stopped(); })) {
     running.reply.cancel();
   }
   return piece;

@@ -20,8 +20,8 @@ bool Model::answers_to(std::string_view asked) const {
 
 Prompt Model::chat_prompt(std::span<const text::Message> messages, text::Thinking asked) const {
   if (!encoding) {
-    throw ApiError(Fault::unsupported,
-                   base::cat("the model ", name, " has no chat encoding; use /v1/completions, or start the server with "
+    throw ApiError(Fault::unsupported, base::cat("the model ", name,
+                                                 " has no chat encoding; use /v1/completions, or start the server with "
                                                  "--encoding"));
   }
   text::RenderOptions options;

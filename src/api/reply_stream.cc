@@ -40,7 +40,8 @@ class ReplyStream : public Stream {
       return State::waiting;
     } catch (const ApiError& error) {
       error_ = error;
-    } catch (const std::exception& error) {  // out of memory, or a mistake of ours: this reply ends, the server does not
+    } catch (
+        const std::exception& error) {  // out of memory, or a mistake of ours: this reply ends, the server does not
       error_ = ApiError(Fault::internal, base::cat("internal error: ", error.what()));
     }
     fail(out);
@@ -109,9 +110,7 @@ class EventStream final : public ReplyStream {
   }
 
   /// Clients raise what comes under "error"; the connection then ends without the stream's end.
-  void fail(std::string& out) override {
-    out += base::cat("data: ", error()->body(), "\n\n");
-  }
+  void fail(std::string& out) override { out += base::cat("data: ", error()->body(), "\n\n"); }
 
   void send(json::object chunk, std::string& out) const {
     if (options().include_usage) chunk["usage"] = nullptr;

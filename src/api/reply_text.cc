@@ -6,7 +6,8 @@
 namespace minke::api {
 namespace {
 
-std::string_view marker(const Model& model, const Prompt& prompt, std::string_view (text::ChatEncoding::*which)() const) {
+std::string_view marker(const Model& model, const Prompt& prompt,
+                        std::string_view (text::ChatEncoding::*which)() const) {
   return prompt.chat && model.encoding ? (*model.encoding.*which)() : std::string_view();
 }
 

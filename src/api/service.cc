@@ -50,9 +50,8 @@ Envelope envelope(const Model& model, const CommonRequest& common, std::string_v
 Answer start(const Model& model, std::vector<Prompt> prompts, const engine::Request& request,
              const CommonRequest& common, std::unique_ptr<ReplyFormat> format, const Call& call) {
   auto generation = std::make_unique<Generation>(model, std::move(prompts), request, common.stops, call.notify);
-  return make_reply_stream(
-      std::move(generation), std::move(format),
-      {.events = common.stream, .include_usage = common.include_usage, .dialect = call.dialect});
+  return make_reply_stream(std::move(generation), std::move(format),
+                           {.events = common.stream, .include_usage = common.include_usage, .dialect = call.dialect});
 }
 
 Prompt prompt_of(const Model& model, PromptText&& given, std::string& echo) {
@@ -82,8 +81,8 @@ json::object model_json(const Model& model, const std::string& name, Dialect dia
 
 const Model& Service::find(std::string_view name) const {
   if (!model_->answers_to(name)) {
-    throw ApiError(Fault::unknown_model,
-                   base::cat("the model \"", name, "\" is not loaded; there is ", model_->name), "model");
+    throw ApiError(Fault::unknown_model, base::cat("the model \"", name, "\" is not loaded; there is ", model_->name),
+                   "model");
   }
   return *model_;
 }
@@ -130,7 +129,8 @@ Response Service::tokenize(const Call& call) const {
   } else {
     auto text = fields.text("content");
     if (!text) text = fields.text("prompt");
-    if (!text) throw ApiError(Fault::malformed, "content: missing; expected \"content\", \"prompt\" or \"messages\"", "content");
+    if (!text)
+      throw ApiError(Fault::malformed, "content: missing; expected \"content\", \"prompt\" or \"messages\"", "content");
     bool special = fields.flag("add_special").value_or(false);
     special = fields.flag("add_special_tokens").value_or(special);
     tokens = special ? model.text_prompt(*text).tokens : model.tokenizer->encode(*text);

@@ -52,7 +52,8 @@ std::vector<server::ApiKey> read_api_keys(const std::vector<std::string>& keys, 
     if (!line.empty() && !line.starts_with('#')) add_key(line, result);
     at = end + 1;
   }
-  if (result.size() == before) throw base::Error(base::ErrorCode::format, base::cat(file, ": there is no API key in it"));
+  if (result.size() == before)
+    throw base::Error(base::ErrorCode::format, base::cat(file, ": there is no API key in it"));
   return result;
 }
 

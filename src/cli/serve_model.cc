@@ -56,9 +56,8 @@ std::string hex(std::span<const std::byte> bytes) {
 
 /// Replies with one fingerprint, request and seed have the same bits.
 std::string fingerprint_of(const std::string& name, const engine::EngineInfo& info) {
-  const std::string arithmetic =
-      base::cat(name, "|", info.weight_bytes, "|", kernels::to_string(info.numerics), "|",
-                info.kv_type == kernels::KvType::f32 ? "f32" : "bf16");
+  const std::string arithmetic = base::cat(name, "|", info.weight_bytes, "|", kernels::to_string(info.numerics), "|",
+                                           info.kv_type == kernels::KvType::f32 ? "f32" : "bf16");
   const base::Digest digest = base::Sha256().add(arithmetic).finish();
   return "fp_" + hex(std::span(digest).first(6));
 }

@@ -96,9 +96,8 @@ std::string Access::identify(const HttpRequest& request) const {
     if (equal(key.digest, digest)) found = &key;
   }
   if (found == nullptr) {
-    throw ApiError(Fault::no_key, given.empty()
-                                      ? "no API key was given; send it as \"Authorization: Bearer KEY\""
-                                      : "the API key is not one of this server's");
+    throw ApiError(Fault::no_key, given.empty() ? "no API key was given; send it as \"Authorization: Bearer KEY\""
+                                                : "the API key is not one of this server's");
   }
   return found->name;
 }

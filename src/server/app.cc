@@ -27,7 +27,8 @@ constexpr double kMostRetrySeconds = 600;
 
 bool is_plain_id(std::string_view id) {
   return !id.empty() && id.size() <= kMaxRequestId && std::all_of(id.begin(), id.end(), [](char c) {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '_' || c == '.';
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '_' ||
+           c == '.';
   });
 }
 
@@ -129,18 +130,16 @@ api::Answer App::dispatch(const HttpRequest& request, const Match& match, std::f
     case Action::metrics: {
       api::GeneratorStatus status;
       if (service) status = service->loaded().generator->status();
-      return Response{.content_type = "text/plain; version=0.0.4; charset=utf-8",
-                      .body = metrics_.text(service ? &status : nullptr,
-                                            options_.connections ? options_.connections() : 0)};
+      return Response{
+          .content_type = "text/plain; version=0.0.4; charset=utf-8",
+          .body = metrics_.text(service ? &status : nullptr, options_.connections ? options_.connections() : 0)};
     }
     default:
       break;
   }
   if (!service) throw ApiError(Fault::not_ready, "the model is still being loaded");
-  const api::Call call{.dialect = route.dialect,
-                       .body = request.body,
-                       .identity = {request.identity},
-                       .notify = std::move(notify)};
+  const api::Call call{
+      .dialect = route.dialect, .body = request.body, .identity = {request.identity}, .notify = std::move(notify)};
   switch (route.action) {
     case Action::models:
       return service->models(route.dialect);
@@ -163,7 +162,8 @@ api::Answer App::dispatch(const HttpRequest& request, const Match& match, std::f
 Response App::error_response(const ApiError& error, api::Dialect dialect) const {
   Response response{.status = error.status(dialect), .body = error.body()};
   if (error.fault() == Fault::overloaded || error.fault() == Fault::not_ready) {
-    const double seconds = std::clamp(std::ceil(estimated_wait_.load(std::memory_order_relaxed)), 1.0, kMostRetrySeconds);
+    const double seconds =
+        std::clamp(std::ceil(estimated_wait_.load(std::memory_order_relaxed)), 1.0, kMostRetrySeconds);
     response.headers.emplace_back("Retry-After", base::cat(static_cast<int>(seconds)));
   }
   if (error.fault() == Fault::no_key) response.headers.emplace_back("WWW-Authenticate", "Bearer");

@@ -17,14 +17,14 @@
 namespace minke::server {
 
 struct HttpRequest {
-  std::string method;                                       ///< "GET"
-  std::string path;                                         ///< "/v1/models": as sent, without the query
-  std::string query;                                        ///< what followed '?', as sent
+  std::string method;                                        ///< "GET"
+  std::string path;                                          ///< "/v1/models": as sent, without the query
+  std::string query;                                         ///< what followed '?', as sent
   std::vector<std::pair<std::string, std::string>> headers;  ///< names in lower case, in order
-  std::string body;                                         ///< empty while only the head is there
-  std::string peer;                                         ///< "127.0.0.1:53412"
-  std::string id;                                           ///< of this request: set by HttpHandler::admit
-  std::string identity;                                     ///< who asks: likewise
+  std::string body;                                          ///< empty while only the head is there
+  std::string peer;                                          ///< "127.0.0.1:53412"
+  std::string id;                                            ///< of this request: set by HttpHandler::admit
+  std::string identity;                                      ///< who asks: likewise
 
   /// The first of that name; null when there is none.
   const std::string* header(std::string_view lower_case_name) const noexcept;
@@ -32,7 +32,7 @@ struct HttpRequest {
 
 /// How an exchange went, for the log and the metrics.
 struct HttpRecord {
-  int status = 0;              ///< 499: the client went away before the end
+  int status = 0;  ///< 499: the client went away before the end
   std::uint64_t bytes_out = 0;
   double seconds = 0;
   const api::Stream* stream = nullptr;  ///< null when the answer was complete at once

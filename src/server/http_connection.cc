@@ -95,10 +95,10 @@ struct HttpConnection::Exchange {
   HttpRequest request;
   HttpRecord record;
   Clock::time_point start = Clock::now();
-  bool keep = false;        // the client wants the connection kept
-  bool old = false;         // HTTP/1.0: no chunks
-  bool body_left = false;   // the request's body was not read
-  bool head_only = false;   // HEAD
+  bool keep = false;       // the client wants the connection kept
+  bool old = false;        // HTTP/1.0: no chunks
+  bool body_left = false;  // the request's body was not read
+  bool head_only = false;  // HEAD
   bool head_sent = false;
   bool chunked = false;
   std::size_t reserved = 0;
@@ -361,8 +361,8 @@ asio::awaitable<void> HttpConnection::linger() {
   }
 }
 
-/// While a reply is computed nothing is to be read, but the client's leaving would be. What it sends instead is its next
-/// request, and is kept.
+/// While a reply is computed nothing is to be read, but the client's leaving would be. What it sends instead is its
+/// next request, and is kept.
 void HttpConnection::watch() {
   if (!watch_ || watching_ || gone_ || buffer_.size() > kMaxPipelined) return;
   watching_ = true;
@@ -433,7 +433,7 @@ asio::awaitable<HttpConnection::Then> HttpConnection::stream_reply(Exchange& exc
     const std::string bytes = head_of(exchange, response, response.body.size(), Then::next) + response.body;
     const bool sent = co_await write(exchange, bytes);
     finish(exchange, sent ? response.status : 499, stream.get());
-    co_return sent && exchange.keep ? Then::next : Then::close;
+    co_return sent&& exchange.keep ? Then::next : Then::close;
   }
   finish(exchange, state == State::done ? exchange.record.status : 500, stream.get());
   if (state != State::done && !exchange.chunked) {
@@ -441,7 +441,7 @@ asio::awaitable<HttpConnection::Then> HttpConnection::stream_reply(Exchange& exc
     error_code ignored;
     stream_.socket().set_option(asio::socket_base::linger(true, 0), ignored);
   }
-  co_return state == State::done && exchange.keep ? Then::next : Then::close;
+  co_return state == State::done&& exchange.keep ? Then::next : Then::close;
 }
 
 /// Sends `out` and empties it, with the head before it if that has not gone out, and what ends a body when it is the

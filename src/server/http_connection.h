@@ -57,8 +57,7 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   template <class Parser, class Enough>
   boost::asio::awaitable<boost::system::error_code> feed(Parser& parser, Enough enough);
   template <class Parser>
-  boost::asio::awaitable<boost::system::error_code> read_body(Exchange& exchange, Parser& parser,
-                                                              std::size_t max_body);
+  boost::asio::awaitable<boost::system::error_code> read_body(Exchange& exchange, Parser& parser, std::size_t max_body);
   boost::asio::awaitable<Then> answer(Exchange& exchange, bool quick);
   boost::asio::awaitable<Then> unreadable(Exchange& exchange, const boost::system::error_code& error);
   boost::asio::awaitable<Then> respond(Exchange& exchange, const api::Response& response, Then then);

@@ -31,21 +31,24 @@ std::string escaped(std::string_view text) {
 }
 
 std::string examples(std::string_view base_url, std::string_view model) {
-  return base::cat("curl ", base_url, "/v1/chat/completions -H 'Content-Type: application/json' -d '{\n  \"model\": \"", model,
-                   "\",\n  \"messages\": [{\"role\": \"user\", \"content\": \"Hello\"}]\n}'\n\n"
-                   "from openai import OpenAI\n"
-                   "client = OpenAI(base_url=\"",
-                   base_url,
-                   "/v1\", api_key=\"none\")\n"
-                   "reply = client.chat.completions.create(model=\"",
-                   model,
-                   "\",\n                                       messages=[{\"role\": \"user\", \"content\": \"Hello\"}])\n"
-                   "print(reply.choices[0].message.content)\n");
+  return base::cat(
+      "curl ", base_url, "/v1/chat/completions -H 'Content-Type: application/json' -d '{\n  \"model\": \"", model,
+      "\",\n  \"messages\": [{\"role\": \"user\", \"content\": \"Hello\"}]\n}'\n\n"
+      "from openai import OpenAI\n"
+      "client = OpenAI(base_url=\"",
+      base_url,
+      "/v1\", api_key=\"none\")\n"
+      "reply = client.chat.completions.create(model=\"",
+      model,
+      "\",\n                                       messages=[{\"role\": \"user\", \"content\": \"Hello\"}])\n"
+      "print(reply.choices[0].message.content)\n");
 }
 
 std::string route_list() {
   std::string text;
-  for (const Route& route : routes()) text += base::cat(route.method, " ", route.path, route.path.size() > 1 && route.path.ends_with('/') ? "NAME" : "", "\n");
+  for (const Route& route : routes())
+    text += base::cat(route.method, " ", route.path, route.path.size() > 1 && route.path.ends_with('/') ? "NAME" : "",
+                      "\n");
   return text;
 }
 
@@ -64,14 +67,16 @@ api::Response index_page(const HttpRequest& request, const api::Service* service
                               examples(base_url, model), "\n", route_list())};
   }
   api::Response response{.content_type = "text/html; charset=utf-8"};
-  response.headers = {{"Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"}};
+  response.headers = {
+      {"Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"}};
   response.body = base::cat(
       "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Minke</title>"
       "<style>body{font:16px/1.5 sans-serif;max-width:50rem;margin:2rem auto;padding:0 1rem}"
       "pre{background:#f2f2f2;padding:1rem;overflow:auto}</style>"
       "<h1>Minke ",
-      escaped(version), "</h1><p>An API server for language models: OpenAI's and DeepSeek's clients work with it.</p><p>",
-      escaped(state), "</p><h2>Use it</h2><pre>", escaped(examples(base_url, model)), "</pre><h2>Routes</h2><pre>",
+      escaped(version),
+      "</h1><p>An API server for language models: OpenAI's and DeepSeek's clients work with it.</p><p>", escaped(state),
+      "</p><h2>Use it</h2><pre>", escaped(examples(base_url, model)), "</pre><h2>Routes</h2><pre>",
       escaped(route_list()), "</pre></html>");
   return response;
 }

@@ -7,7 +7,8 @@
 namespace minke::server {
 namespace {
 
-constexpr std::array kSeconds = {0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0};
+constexpr std::array kSeconds = {0.01, 0.025, 0.05, 0.1,  0.25,  0.5,   1.0,  2.5,
+                                 5.0,  10.0,  30.0, 60.0, 120.0, 300.0, 600.0};
 constexpr std::array kTokenSeconds = {0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0};
 
 void write_head(std::string_view name, std::string_view help, std::string_view type, std::string& out) {
@@ -68,7 +69,8 @@ std::string Metrics::text(const api::GeneratorStatus* status, std::size_t connec
   for (const auto& [key, count] : requests_) {
     out += base::cat("minke_requests_total{route=\"", key.first, "\",status=\"", key.second, "\"} ", count, "\n");
   }
-  write_head("minke_tokens_total", "Tokens by kind; cached ones are prompt tokens, reasoning ones output.", "counter", out);
+  write_head("minke_tokens_total", "Tokens by kind; cached ones are prompt tokens, reasoning ones output.", "counter",
+             out);
   const auto tokens = [&out](std::string_view kind, std::uint64_t count) {
     out += base::cat("minke_tokens_total{kind=\"", kind, "\"} ", count, "\n");
   };

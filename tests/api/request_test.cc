@@ -97,19 +97,20 @@ TEST(ChatRequest, ThinkingIsAskedForInManyWays) {
 
 /// Every numeric field with what no number of its kind can be.
 TEST(ChatRequest, NumbersOutOfRangeAreRefusedByName) {
-  constexpr const char* kFields[] = {"temperature", "top_p",  "min_p", "top_k", "repetition_penalty", "max_tokens",
-                                     "max_completion_tokens", "n",     "seed",  "top_logprobs"};
+  constexpr const char* kFields[] = {
+      "temperature",           "top_p", "min_p", "top_k",       "repetition_penalty", "max_tokens",
+      "max_completion_tokens", "n",     "seed",  "top_logprobs"};
   for (const std::string field : kFields) {
-    for (const char* value : {"NaN", "Infinity", "-Infinity", "1e999", "-1e30", "18446744073709551615", "\"1\"", "true",
-                              "[1]", "{}"}) {
+    for (const char* value :
+         {"NaN", "Infinity", "-Infinity", "1e999", "-1e30", "18446744073709551615", "\"1\"", "true", "[1]", "{}"}) {
       const Refusal got = refusal([&] { with("\"" + field + "\":" + value); });
       EXPECT_EQ(got.status, 400) << field << " " << value;
       EXPECT_EQ(got.param, field) << value;
     }
   }
-  for (const char* field : {"\"temperature\":-0.1", "\"temperature\":2.1", "\"top_p\":1.1", "\"max_tokens\":0",
-                            "\"max_tokens\":1.5", "\"n\":0", "\"n\":17", "\"top_logprobs\":21", "\"top_k\":-2",
-                            "\"repetition_penalty\":0"}) {
+  for (const char* field :
+       {"\"temperature\":-0.1", "\"temperature\":2.1", "\"top_p\":1.1", "\"max_tokens\":0", "\"max_tokens\":1.5",
+        "\"n\":0", "\"n\":17", "\"top_logprobs\":21", "\"top_k\":-2", "\"repetition_penalty\":0"}) {
     EXPECT_EQ(refusal([&] { with(field).common.sampling({}); }).status, 400) << field;
   }
 }
@@ -120,14 +121,16 @@ TEST(ChatRequest, WhatIsMissingOrOfAnotherTypeIsNamed) {
   EXPECT_EQ(refusal([] { chat(R"("model":"m","messages":[])"); }).param, "messages");
   EXPECT_EQ(refusal([] { chat(R"("model":"m","messages":"hi")"); }).param, "messages");
   EXPECT_EQ(refusal([] { chat(R"("model":"m","messages":[{"content":"hi"}])"); }).param, "messages[0].role");
-  EXPECT_EQ(refusal([] { chat(R"("model":"m","messages":[{"role":"king","content":"hi"}])"); }).param, "messages[0].role");
+  EXPECT_EQ(refusal([] { chat(R"("model":"m","messages":[{"role":"king","content":"hi"}])"); }).param,
+            "messages[0].role");
   EXPECT_EQ(refusal([] { chat(R"("model":"m","messages":[{"role":"user"}])"); }).param, "messages[0].content");
   EXPECT_EQ(refusal([] { chat(R"("model":"m","messages":[{"role":"user","content":5}])"); }).param,
             "messages[0].content");
-  EXPECT_EQ(refusal([] {
-              chat(R"("model":"m","messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"x"}}]}])");
-            }).param,
-            "messages[0].content[0].type");
+  EXPECT_EQ(
+      refusal([] {
+        chat(R"("model":"m","messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"x"}}]}])");
+      }).param,
+      "messages[0].content[0].type");
   EXPECT_EQ(refusal([] { with(R"("stop":["a",""])"); }).param, "stop[1]");
   EXPECT_EQ(refusal([] { with(R"("stop":[1])"); }).param, "stop[0]");
   EXPECT_EQ(refusal([] { with(R"("top_logprobs":3)"); }).param, "top_logprobs");
@@ -153,7 +156,8 @@ TEST(ChatRequest, WhatIsNotThereYetIsRefusedWithAReasonAndEmptyOnesPass) {
   EXPECT_EQ(refusal([] { with(R"("logit_bias":{"5":1})"); }).param, "logit_bias");
   EXPECT_EQ(refusal([] { chat(R"("model":"m","messages":[{"role":"tool","tool_call_id":"1","content":"x"}])"); }).param,
             "messages[0].role");
-  EXPECT_NO_THROW(with(R"("tools":[],"tool_choice":"auto","logit_bias":{},"frequency_penalty":0,"presence_penalty":0.0)"));
+  EXPECT_NO_THROW(
+      with(R"("tools":[],"tool_choice":"auto","logit_bias":{},"frequency_penalty":0,"presence_penalty":0.0)"));
   EXPECT_NO_THROW(with(R"("response_format":{"type":"text"},"modalities":["text"])"));
   // DeepSeek's own API takes and ignores these.
   EXPECT_EQ(refusal([] { with(R"("presence_penalty":1)"); }).param, "presence_penalty");
@@ -185,11 +189,13 @@ TEST(CompletionRequest, PromptsAreTextsOrTokens) {
   EXPECT_EQ(refusal([] { completion(R"("prompt":"a","suffix":"b")"); }).param, "suffix");
   EXPECT_EQ(refusal([] { completion(R"("prompt":"a","best_of":3)"); }).param, "best_of");
   EXPECT_EQ(refusal([] { completion(R"("prompt":"a","echo":true,"logprobs":1)"); }).param, "echo");
-  EXPECT_EQ(refusal([] { completion("\"prompt\":[" + [] {
-              std::string many = "\"a\"";
-              for (int i = 0; i < 20; ++i) many += ",\"a\"";
-              return many;
-            }() + "]"); }).param,
+  EXPECT_EQ(refusal([] {
+              completion("\"prompt\":[" + [] {
+                std::string many = "\"a\"";
+                for (int i = 0; i < 20; ++i) many += ",\"a\"";
+                return many;
+              }() + "]");
+            }).param,
             "prompt");
 }
 

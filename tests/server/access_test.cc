@@ -33,7 +33,9 @@ TEST(Access, OnLoopbackTheHostMustBeThisMachine) {
 
 TEST(Access, OnLoopbackPagesOfOtherSitesAreRefused) {
   const Access access({.cors_origins = {"https://chat.example"}});
-  const auto from = [&](const char* origin) { return passes(access, {{"host", "127.0.0.1:6465"}, {"origin", origin}}); };
+  const auto from = [&](const char* origin) {
+    return passes(access, {{"host", "127.0.0.1:6465"}, {"origin", origin}});
+  };
   EXPECT_TRUE(from("http://localhost:3000"));
   EXPECT_TRUE(from("https://chat.example"));
   EXPECT_FALSE(from("https://evil.example"));
@@ -58,7 +60,8 @@ TEST(Access, KeysNameTheIdentity) {
   EXPECT_EQ(who("authorization", "Bearer secret-one"), "alice");
   EXPECT_EQ(who("authorization", "bearer  secret-two"), "bob");
   EXPECT_EQ(who("x-api-key", "secret-two"), "bob");
-  for (const char* wrong : {"Bearer secret-onE", "Bearer secret-one ", "Bearer", "Bearer ", "secret-one", "Basic secret-one", ""}) {
+  for (const char* wrong :
+       {"Bearer secret-onE", "Bearer secret-one ", "Bearer", "Bearer ", "secret-one", "Basic secret-one", ""}) {
     EXPECT_EQ(who("authorization", wrong), "nobody") << wrong;
   }
   EXPECT_EQ(Access(AccessOptions{}).identify(request_with({})), "local");

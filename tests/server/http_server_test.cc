@@ -12,8 +12,8 @@
 #include "base/error.h"
 #include "formats/json.h"
 #include "server/app.h"
-#include "support/fake_model.h"
 #include "server/http_client.h"
+#include "support/fake_model.h"
 
 namespace minke::server {
 namespace {
@@ -128,8 +128,10 @@ TEST(HttpServer, WhatIsWrongHasItsStatus) {
   EXPECT_EQ(status("GET /nothing HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"), 404);
   EXPECT_EQ(status("DELETE /v1/models HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"), 405);
   EXPECT_EQ(status("GET /health HTTP/1.1\r\nHost: evil.example\r\n\r\n"), 403);
-  EXPECT_EQ(status("POST /tokenize HTTP/1.1\r\nHost: 127.0.0.1\r\nOrigin: https://evil.example\r\nContent-Length: 2\r\n\r\n{}"),
-            403);
+  EXPECT_EQ(
+      status(
+          "POST /tokenize HTTP/1.1\r\nHost: 127.0.0.1\r\nOrigin: https://evil.example\r\nContent-Length: 2\r\n\r\n{}"),
+      403);
   EXPECT_EQ(status("nonsense\r\n\r\n"), 400);
   EXPECT_EQ(status("GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\nX: " + std::string(5000, 'a') + "\r\n\r\n"), 431);
   EXPECT_EQ(status("POST /tokenize HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1001\r\n\r\n"), 413);
@@ -164,7 +166,8 @@ TEST(HttpServer, EveryRouteButTheOpenOnesWantsAKey) {
   Running running({.text = "x"}, {}, {.access = {.keys = {make_api_key("alice", "secret-one")}}});
   for (const Route& route : routes()) {
     Client client(running.port());
-    const std::string path = std::string(route.path) + (route.path.size() > 1 && route.path.ends_with('/') ? "fake" : "");
+    const std::string path =
+        std::string(route.path) + (route.path.size() > 1 && route.path.ends_with('/') ? "fake" : "");
     const std::string body = route.method == "POST" ? "Content-Length: 2\r\n\r\n{}" : "\r\n";
     client.send(std::string(route.method) + " " + path + " HTTP/1.1\r\nHost: 127.0.0.1\r\n" + body);
     const int status = client.read().status;
@@ -316,7 +319,8 @@ TEST(HttpServer, AHundredStreamsAndAThousandIdleConnections) {
   for (auto& client : idle) EXPECT_EQ(client->get("/health").status, 200);
   Client client(running.port());
   const std::string metrics = client.get("/metrics").body;
-  EXPECT_NE(metrics.find("minke_requests_total{route=\"/v1/chat/completions\",status=\"200\"} 100\n"), std::string::npos);
+  EXPECT_NE(metrics.find("minke_requests_total{route=\"/v1/chat/completions\",status=\"200\"} 100\n"),
+            std::string::npos);
   EXPECT_NE(metrics.find("minke_tokens_total{kind=\"output\"} 5100\n"), std::string::npos);
 }
 
@@ -348,7 +352,8 @@ TEST(HttpServer, APortThatIsTakenIsNamed) {
     const HttpServer second(options, app);
     FAIL();
   } catch (const base::Error& error) {
-    EXPECT_NE(error.message().find("127.0.0.1:" + std::to_string(running.port())), std::string::npos) << error.message();
+    EXPECT_NE(error.message().find("127.0.0.1:" + std::to_string(running.port())), std::string::npos)
+        << error.message();
     EXPECT_NE(error.hint().find("--port"), std::string::npos);
   }
 }
@@ -370,10 +375,12 @@ TEST(HttpServer, AUnixSocketIsItsOwnersAlone) {
 }
 
 TEST(HttpServer, CrossOriginPagesThatAreAllowed) {
-  Running running({.text = "x"}, {}, {.access = {.keys = {make_api_key("a", "secret-one")}, .cors_origins = {"https://chat.example"}}});
+  Running running({.text = "x"}, {},
+                  {.access = {.keys = {make_api_key("a", "secret-one")}, .cors_origins = {"https://chat.example"}}});
   Client client(running.port());
-  client.send("OPTIONS /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nOrigin: https://chat.example\r\n"
-              "Access-Control-Request-Method: POST\r\n\r\n");
+  client.send(
+      "OPTIONS /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nOrigin: https://chat.example\r\n"
+      "Access-Control-Request-Method: POST\r\n\r\n");
   const Reply leave = client.read();
   EXPECT_EQ(leave.status, 200);
   EXPECT_EQ(leave.headers.at("access-control-allow-origin"), "https://chat.example");

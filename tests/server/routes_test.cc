@@ -26,8 +26,9 @@ TEST(Routes, EachIsFoundAndWrongMethodsAreTold) {
 }
 
 TEST(Routes, PathsAreLiteral) {
-  for (const char* path : {"", "/v1", "/v1/", "//health", "/health/", "/v1/chat/completions/", "/V1/models", "/%68ealth",
-                           "/v1/../health", "*", "http://127.0.0.1/health", "/v1/models/a%2", "/v1/models/%zz"}) {
+  for (const char* path :
+       {"", "/v1", "/v1/", "//health", "/health/", "/v1/chat/completions/", "/V1/models", "/%68ealth", "/v1/../health",
+        "*", "http://127.0.0.1/health", "/v1/models/a%2", "/v1/models/%zz"}) {
     EXPECT_EQ(find_route("GET", path).route, nullptr) << path;
   }
   EXPECT_EQ(find_route("GET", "/v1/models/qwen%3A1.5b").name, "qwen:1.5b");

@@ -1,5 +1,5 @@
-// A model without weights for tests of the layers above the engine: a tokenizer of bytes, and replies that a test scripts
-// on a thread of its own, through the same records as the engine's.
+// A model without weights for tests of the layers above the engine: a tokenizer of bytes, and replies that a test
+// scripts on a thread of its own, through the same records as the engine's.
 #pragma once
 
 #include <algorithm>
@@ -33,13 +33,13 @@ inline std::unique_ptr<text::Tokenizer> fake_tokenizer() {
 
 /// What a fake reply does.
 struct Script {
-  std::string text;               ///< a token each byte
+  std::string text;                     ///< a token each byte
   std::vector<engine::TokenId> tokens;  ///< instead of `text`, when given
   std::chrono::microseconds step{0};    ///< between two tokens
   std::chrono::milliseconds queue{0};   ///< it waits so long first, told as position 3 and 12 seconds
   std::size_t cached = 0;
   engine::FinishReason reason = engine::FinishReason::stop;
-  std::string error;   ///< not empty: it ends with this instead, after its tokens
+  std::string error;     ///< not empty: it ends with this instead, after its tokens
   bool endless = false;  ///< after its tokens it says nothing until it is cancelled
 };
 
@@ -58,8 +58,8 @@ class FakeGenerator final : public api::Generator {
     const std::lock_guard lock(mutex_);
     if (refuse) throw base::Error(base::ErrorCode::overloaded, "256 requests wait already", "try again later");
     if (request.tokens.size() > context) {
-      throw base::Error(base::ErrorCode::context_overflow,
-                        base::cat("the prompt has ", request.tokens.size(), " tokens, but the context holds ", context));
+      throw base::Error(base::ErrorCode::context_overflow, base::cat("the prompt has ", request.tokens.size(),
+                                                                     " tokens, but the context holds ", context));
     }
     requests.push_back(request);
     const std::vector<engine::TokenId> tokens = tokens_of(script_);
@@ -124,9 +124,7 @@ class FakeGenerator final : public api::Generator {
     for (std::size_t i = 0; i < record.request.samples; ++i) {
       engine::Finished& end = record.outputs[i].end;
       end.sample = i;
-      end.reason = cut    ? engine::FinishReason::cancelled
-                   : full ? engine::FinishReason::length
-                          : script_.reason;
+      end.reason = cut ? engine::FinishReason::cancelled : full ? engine::FinishReason::length : script_.reason;
       if (!cut && !script_.error.empty()) {
         end.reason = engine::FinishReason::error;
         end.error = base::Error(base::ErrorCode::numeric, script_.error);
