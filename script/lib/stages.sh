@@ -176,9 +176,9 @@ stage_fuzz() {
 # Clang 16's ThreadSanitizer cannot place its shadow where a newer kernel randomises addresses widely.
 stage_tsan() {
   local program prefix=()
-  build "$TSAN" tsan -DMINKE_TESTS=ON -- base_tests engine_tests || return 1
+  build "$TSAN" tsan -DMINKE_TESTS=ON -- base_tests engine_tests api_tests server_tests || return 1
   if setarch "$(uname -m)" -R true 2>/dev/null; then prefix=(setarch "$(uname -m)" -R); fi
-  for program in base_tests engine_tests; do
+  for program in base_tests engine_tests api_tests server_tests; do
     item "$program" "${prefix[@]}" "$TSAN/tests/$program" --gtest_brief=1
   done
 }

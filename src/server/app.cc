@@ -104,7 +104,7 @@ Response App::preflight() const {
   return response;
 }
 
-api::Answer App::answer(const HttpRequest& request, std::function<void()> notify) noexcept {
+api::Answer App::answer(const HttpRequest& request, std::function<void()> notify) {
   const api::Dialect dialect = dialect_of(request.path);
   try {
     return dispatch(request, find_route(request.method, request.path), std::move(notify));

@@ -35,7 +35,7 @@ class App final : public HttpHandler {
   void serve(std::shared_ptr<const api::Service> service);
 
   Admission admit(HttpRequest& request) override;
-  api::Answer answer(const HttpRequest& request, std::function<void()> notify) noexcept override;
+  api::Answer answer(const HttpRequest& request, std::function<void()> notify) override;
   std::vector<std::pair<std::string, std::string>> headers(const HttpRequest& request) override;
   api::Response unreadable(int status, std::string_view why) override;
   api::Response failure(const HttpRequest& request, const api::ApiError& error) override;

@@ -51,8 +51,8 @@ class HttpHandler {
   };
   /// The head has been read. Sets request.id and request.identity.
   virtual Admission admit(HttpRequest& request) = 0;
-  /// Never throws: errors are responses.
-  virtual api::Answer answer(const HttpRequest& request, std::function<void()> notify) noexcept = 0;
+  /// Errors are responses, too; what is thrown nevertheless ends the connection.
+  virtual api::Answer answer(const HttpRequest& request, std::function<void()> notify) = 0;
   /// Headers that every response to this request has.
   virtual std::vector<std::pair<std::string, std::string>> headers(const HttpRequest& request) = 0;
   /// The response to a request that cannot be read as HTTP, or is longer than allowed.

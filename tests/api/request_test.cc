@@ -49,7 +49,7 @@ TEST(ChatRequest, ReadsWhatClientsSend) {
                 {"role":"assistant","content":null,"reasoning_content":"hm"},
                 {"role":"user","content":""}],
     "temperature":0.25,"top_p":0.5,"top_k":-1,"min_p":0.1,"max_tokens":7.0,"max_completion_tokens":9,"seed":-3,"n":2,
-    "stop":["a","b"],"logprobs":true,"top_logprobs":4,"user":"u","metadata":{"k":"v"},"store":true,"unknown":[1]})");
+    "stop":["a","b"],"logprobs":true,"top_logprobs":4,"user":"u","metadata":{"k":"v"},"store":true,"unknown":[1])");
   ASSERT_EQ(request.messages.size(), 4u);
   EXPECT_EQ(request.messages[0].role, text::Role::system);
   EXPECT_EQ(request.messages[1].content, "ab");

@@ -83,7 +83,7 @@ std::string text_at(const json::object& object, const char* key) {
 }
 
 TEST(Service, AWholeChat) {
-  const FakeModel fake = test::fake_model({.text = "hello", .cached = 64});
+  const FakeModel fake = test::fake_model({.text = "hello", .cached = 16});
   const Outcome outcome = chat(fake, R"("temperature":0.5,"user":"u1")");
   ASSERT_EQ(outcome.state, Stream::State::done);
   const json::object reply = object_of(outcome.bytes);
@@ -99,9 +99,9 @@ TEST(Service, AWholeChat) {
   const auto prompt = static_cast<std::int64_t>(fake.generator->requests.at(0).tokens.size());
   EXPECT_EQ(usage.at("prompt_tokens").to_number<std::int64_t>(), prompt);
   EXPECT_EQ(usage.at("completion_tokens").to_number<int>(), 6) << "the stop token included";
-  EXPECT_EQ(usage.at("prompt_cache_hit_tokens").to_number<int>(), 64);
-  EXPECT_EQ(usage.at("prompt_cache_miss_tokens").to_number<std::int64_t>(), prompt - 64);
-  EXPECT_EQ(usage.at("prompt_tokens_details").at("cached_tokens").to_number<int>(), 64);
+  EXPECT_EQ(usage.at("prompt_cache_hit_tokens").to_number<int>(), 16);
+  EXPECT_EQ(usage.at("prompt_cache_miss_tokens").to_number<std::int64_t>(), prompt - 16);
+  EXPECT_EQ(usage.at("prompt_tokens_details").at("cached_tokens").to_number<int>(), 16);
   EXPECT_EQ(reply.at("timings").at("predicted_n").to_number<int>(), 6);
   const engine::Request& request = fake.generator->requests.at(0);
   EXPECT_EQ(request.identity, "alice");
