@@ -46,6 +46,32 @@ FaultNames names_of(Fault fault) noexcept {
   return {500, "server_error", "internal_error"};
 }
 
+std::string_view anthropic_type(Fault fault) noexcept {
+  switch (fault) {
+    case Fault::no_key:
+      return "authentication_error";
+    case Fault::forbidden:
+      return "permission_error";
+    case Fault::unknown_model:
+    case Fault::unknown_route:
+      return "not_found_error";
+    case Fault::too_large:
+      return "request_too_large";
+    case Fault::overloaded:
+    case Fault::not_ready:
+      return "overloaded_error";
+    case Fault::internal:
+      return "api_error";
+    case Fault::malformed:
+    case Fault::invalid:
+    case Fault::unsupported:
+    case Fault::context_overflow:
+    case Fault::wrong_method:
+      break;
+  }
+  return "invalid_request_error";
+}
+
 Fault fault_of(base::ErrorCode code) noexcept {
   switch (code) {
     case base::ErrorCode::invalid_argument:
@@ -82,7 +108,12 @@ int ApiError::status(Dialect dialect) const noexcept {
   return names_of(fault_).status;
 }
 
-std::string ApiError::body() const {
+std::string ApiError::body(Dialect dialect) const {
+  if (dialect == Dialect::anthropic) {
+    return boost::json::serialize(boost::json::object{
+        {"type", "error"},
+        {"error", boost::json::object{{"type", json_text(anthropic_type(fault_))}, {"message", json_bytes(message_)}}}});
+  }
   const FaultNames names = names_of(fault_);
   boost::json::object error;
   error["message"] = json_bytes(message_);

@@ -6,6 +6,7 @@ namespace minke::api {
 enum class Dialect {
   openai,    ///< routes under /v1
   deepseek,  ///< routes without it, and under /beta
+  anthropic,  ///< messages
 };
 
 }  // namespace minke::api

@@ -117,6 +117,29 @@ constexpr FieldRule kCompletion[] = {
     {"prompt_logprobs", refused, "the prompt's own are not given yet"},
 };
 
+constexpr FieldRule kMessages[] = {
+    {"model", honoured, "a loaded model's name or alias, or any that begins with claude-"},
+    {"max_tokens", honoured, "required"},
+    {"messages", honoured, "roles user, assistant, system; content a string, or blocks of type text and thinking"},
+    {"system", honoured, "a string, or blocks of text; one that begins with x-anthropic-billing-header is left out"},
+    {"stream", honoured, ""},
+    {"stop_sequences", honoured, "up to 16, of at most 256 bytes each"},
+    {"temperature", honoured, "0 to 2"},
+    {"top_p", honoured, "0 to 1"},
+    {"top_k", honoured, ""},
+    {"thinking", honoured, "type enabled, disabled (the default) or adaptive; for families that can choose"},
+    {"thinking.budget_tokens", ignored, "budgets are not there yet"},
+    {"output_config", ignored, "every effort thinks alike"},
+    {"metadata.user_id", honoured, "separates the cache"},
+    {"tools", refused, kNoTools},
+    {"tool_choice", ignored, "without tools there is nothing to choose"},
+    {"mcp_servers", refused, kNoTools},
+    {"output_format", refused, kNoConstraint},
+    {"container", refused, "there are no containers"},
+    {"cache_control", ignored, "prefixes are found without"},
+    {"service_tier", ignored, ""},
+};
+
 bool asks_for_something(const json::value& value) {
   switch (value.kind()) {
     case json::kind::null:
@@ -155,6 +178,7 @@ std::string_view to_string(Treatment treatment) {
 
 std::span<const FieldRule> chat_rules() { return kChat; }
 std::span<const FieldRule> completion_rules() { return kCompletion; }
+std::span<const FieldRule> messages_rules() { return kMessages; }
 
 void refuse_fields(const Fields& request, std::span<const FieldRule> rules, Dialect dialect) {
   for (const FieldRule& rule : rules) {

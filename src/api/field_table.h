@@ -27,6 +27,7 @@ struct FieldRule {
 
 std::span<const FieldRule> chat_rules();
 std::span<const FieldRule> completion_rules();
+std::span<const FieldRule> messages_rules();
 
 /// Throws ApiError(unsupported) for the first refused field that asks for something.
 void refuse_fields(const Fields& request, std::span<const FieldRule> rules, Dialect dialect);

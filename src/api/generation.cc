@@ -74,7 +74,7 @@ Generation::Piece Generation::take_token(std::size_t index, const engine::TokenD
   }
   Running& running = replies_[index];
   Sample& sample = running.samples[drawn.sample];
-  Piece piece{.choice = index * samples_ + drawn.sample, .delta = {}, .end = {}};
+  Piece piece{.choice = index * samples_ + drawn.sample, .delta = {}, .end = {}, .stop = {}};
   if (sample.text.stopped()) return piece;
   piece.delta = sample.text.push(drawn);
   // The engine knows nothing of stop sequences. It can only be told to end all samples of a prompt together.
@@ -99,7 +99,8 @@ Generation::Piece Generation::take_end(std::size_t index, const engine::Finished
   ++ended_;
   Piece piece{.choice = index * samples_ + finished.sample,
               .delta = sample.text.finish(),
-              .end = stopped ? FinishReason::stop : finished.reason};
+              .end = stopped ? FinishReason::stop : finished.reason,
+              .stop = sample.text.stop()};
   if (finished.sample == 0) spent_.cached_tokens += finished.usage.cached_tokens;
   spent_.output_tokens += stopped ? sample.text.tokens() : finished.usage.output_tokens;
   spent_.reasoning_tokens += sample.text.reasoning_tokens();

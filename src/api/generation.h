@@ -28,6 +28,7 @@ class Generation {
     std::size_t choice = 0;  ///< prompt * samples + sample
     TextDelta delta;
     std::optional<engine::FinishReason> end;  ///< stop, length or context
+    std::optional<std::string> stop;          ///< the stop sequence that ended it
   };
 
   /// Submits: `request` with each prompt's tokens. Throws ApiError, and leaves nothing running then. `notify` is called

@@ -16,54 +16,6 @@ namespace json = boost::json;
 // Of one poll, so that a client with much to catch up on does not keep the others waiting.
 constexpr std::size_t kPollBytes = std::size_t{32} << 10;
 
-class ReplyStream : public Stream {
- public:
-  ReplyStream(std::unique_ptr<Generation> generation, std::unique_ptr<ReplyFormat> format, const StreamOptions& options)
-      : generation_(std::move(generation)), format_(std::move(format)), options_(options) {}
-
-  bool is_events() const noexcept override { return options_.events; }
-  const std::optional<ApiError>& error() const noexcept override { return error_; }
-  const Spent& spent() const noexcept override { return generation_->spent(); }
-  double estimated_wait() const noexcept override { return generation_->estimated_wait(); }
-
-  State poll(std::string& out) override {
-    if (error_) return State::broken;
-    try {
-      while (std::optional<Generation::Piece> piece = generation_->next()) {
-        take(std::move(*piece), out);
-        if (generation_->finished()) {
-          complete(out);
-          return State::done;
-        }
-        if (out.size() >= kPollBytes) return State::more;
-      }
-      return State::waiting;
-    } catch (const ApiError& error) {
-      error_ = error;
-    } catch (
-        const std::exception& error) {  // out of memory, or a mistake of ours: this reply ends, the server does not
-      error_ = ApiError(Fault::internal, base::cat("internal error: ", error.what()));
-    }
-    fail(out);
-    return State::broken;
-  }
-
- protected:
-  virtual void take(Generation::Piece&& piece, std::string& out) = 0;
-  virtual void complete(std::string& out) = 0;
-  virtual void fail(std::string& /*out*/) {}
-
-  Generation& generation() const noexcept { return *generation_; }
-  ReplyFormat& format() const noexcept { return *format_; }
-  const StreamOptions& options() const noexcept { return options_; }
-
- private:
-  std::unique_ptr<Generation> generation_;
-  std::unique_ptr<ReplyFormat> format_;
-  StreamOptions options_;
-  std::optional<ApiError> error_;
-};
-
 void append_event(const json::object& data, std::string& out) {
   out += "data: ";
   out += json::serialize(data);
@@ -75,7 +27,10 @@ void append_event(const json::object& data, std::string& out) {
 class EventStream final : public ReplyStream {
  public:
   EventStream(std::unique_ptr<Generation> generation, std::unique_ptr<ReplyFormat> format, const StreamOptions& options)
-      : ReplyStream(std::move(generation), std::move(format), options), opened_(this->generation().choices(), false) {}
+      : ReplyStream(std::move(generation), true),
+        format_(std::move(format)),
+        options_(options),
+        opened_(this->generation().choices(), false) {}
 
   /// A comment, which clients skip; it says what is waited for to who looks.
   void keep_alive(std::string& out) const override {
@@ -87,12 +42,12 @@ class EventStream final : public ReplyStream {
   void take(Generation::Piece&& piece, std::string& out) override {
     if (!opened_[piece.choice]) {
       opened_[piece.choice] = true;
-      if (auto chunk = format().opening(piece.choice)) send(std::move(*chunk), out);
+      if (auto chunk = format_->opening(piece.choice)) send(std::move(*chunk), out);
     }
-    if (!piece.delta.empty()) send(format().chunk(piece.choice, piece.delta), out);
+    if (!piece.delta.empty()) send(format_->chunk(piece.choice, piece.delta), out);
     if (!piece.end) return;
-    json::object ending = format().ending(piece.choice, *piece.end);
-    if (options().dialect == Dialect::deepseek && generation().finished()) {
+    json::object ending = format_->ending(piece.choice, *piece.end);
+    if (options_.dialect == Dialect::deepseek && generation().finished()) {
       add_usage(ending);
       append_event(ending, out);
     } else {
@@ -101,8 +56,8 @@ class EventStream final : public ReplyStream {
   }
 
   void complete(std::string& out) override {
-    if (options().dialect == Dialect::openai && options().include_usage) {
-      json::object chunk = format().without_choices();
+    if (options_.dialect == Dialect::openai && options_.include_usage) {
+      json::object chunk = format_->without_choices();
       add_usage(chunk);
       append_event(chunk, out);
     }
@@ -110,10 +65,10 @@ class EventStream final : public ReplyStream {
   }
 
   /// Clients raise what comes under "error"; the connection then ends without the stream's end.
-  void fail(std::string& out) override { out += base::cat("data: ", error()->body(), "\n\n"); }
+  void fail(std::string& out) override { out += base::cat("data: ", error()->body(options_.dialect), "\n\n"); }
 
   void send(json::object chunk, std::string& out) const {
-    if (options().include_usage) chunk["usage"] = nullptr;
+    if (options_.include_usage) chunk["usage"] = nullptr;
     append_event(chunk, out);
   }
 
@@ -122,6 +77,8 @@ class EventStream final : public ReplyStream {
     chunk["timings"] = timings_json(generation().spent());
   }
 
+  std::unique_ptr<ReplyFormat> format_;
+  StreamOptions options_;
   std::vector<bool> opened_;
 };
 
@@ -135,8 +92,10 @@ void append(TextDelta&& from, TextDelta& to) {
 /// One document, when everything is there.
 class WholeReply final : public ReplyStream {
  public:
-  WholeReply(std::unique_ptr<Generation> generation, std::unique_ptr<ReplyFormat> format, const StreamOptions& options)
-      : ReplyStream(std::move(generation), std::move(format), options), choices_(this->generation().choices()) {}
+  WholeReply(std::unique_ptr<Generation> generation, std::unique_ptr<ReplyFormat> format)
+      : ReplyStream(std::move(generation), false),
+        format_(std::move(format)),
+        choices_(this->generation().choices()) {}
 
   /// JSON may begin with empty lines.
   void keep_alive(std::string& out) const override { out += "\n"; }
@@ -149,21 +108,45 @@ class WholeReply final : public ReplyStream {
   }
 
   void complete(std::string& out) override {
-    json::object body = format().whole(choices_);
+    json::object body = format_->whole(choices_);
     body["usage"] = usage_json(generation().spent());
     body["timings"] = timings_json(generation().spent());
     out += json::serialize(body);
   }
 
+  std::unique_ptr<ReplyFormat> format_;
   std::vector<ReplyFormat::Choice> choices_;
 };
 
 }  // namespace
 
+Stream::State ReplyStream::poll(std::string& out) {
+  if (error_) return State::broken;
+  try {
+    if (!begun_) begin(out);
+    begun_ = true;
+    while (std::optional<Generation::Piece> piece = generation_->next()) {
+      take(std::move(*piece), out);
+      if (generation_->finished()) {
+        complete(out);
+        return State::done;
+      }
+      if (out.size() >= kPollBytes) return State::more;
+    }
+    return State::waiting;
+  } catch (const ApiError& error) {
+    error_ = error;
+  } catch (const std::exception& error) {  // out of memory, or a mistake of ours: this reply ends, the server does not
+    error_ = ApiError(Fault::internal, base::cat("internal error: ", error.what()));
+  }
+  fail(out);
+  return State::broken;
+}
+
 std::unique_ptr<Stream> make_reply_stream(std::unique_ptr<Generation> generation, std::unique_ptr<ReplyFormat> format,
                                           const StreamOptions& options) {
   if (options.events) return std::make_unique<EventStream>(std::move(generation), std::move(format), options);
-  return std::make_unique<WholeReply>(std::move(generation), std::move(format), options);
+  return std::make_unique<WholeReply>(std::move(generation), std::move(format));
 }
 
 }  // namespace minke::api

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -35,6 +36,7 @@ class ReplyText {
 
   /// A stop sequence was found: nothing more comes.
   bool stopped() const noexcept { return stops_.found(); }
+  const std::optional<std::string>& stop() const noexcept { return stops_.stop(); }
   std::size_t tokens() const noexcept { return tokens_; }
   std::size_t reasoning_tokens() const noexcept { return reasoning_tokens_; }
 

@@ -10,6 +10,8 @@
 #include "api/chat_request.h"
 #include "api/completion_request.h"
 #include "api/json_text.h"
+#include "api/messages_request.h"
+#include "api/messages_stream.h"
 #include "api/reply_format.h"
 #include "api/reply_stream.h"
 #include "base/cat.h"
@@ -79,8 +81,10 @@ json::object model_json(const Model& model, const std::string& name, Dialect dia
 
 }  // namespace
 
-const Model& Service::find(std::string_view name) const {
-  if (!model_->answers_to(name)) {
+const Model& Service::find(std::string_view name, Dialect dialect) const {
+  // Anthropic's clients have their models' names built in, as DeepSeek's have theirs.
+  const bool claude = dialect == Dialect::anthropic && name.starts_with("claude-");
+  if (!claude && !model_->answers_to(name)) {
     throw ApiError(Fault::unknown_model, base::cat("the model \"", name, "\" is not loaded; there is ", model_->name),
                    "model");
   }
@@ -90,7 +94,7 @@ const Model& Service::find(std::string_view name) const {
 Answer Service::chat_completions(const Call& call) const {
   const json::object body = parse_body(call.body);
   ChatRequest asked = parse_chat_request(Fields(body), call.dialect);
-  const Model& model = find(asked.common.model);
+  const Model& model = find(asked.common.model, call.dialect);
   engine::Request request = engine_request(model, asked.common, asked.thinking, call.identity);
   request.logprobs = asked.logprobs;
   std::vector<Prompt> prompts;
@@ -103,7 +107,7 @@ Answer Service::chat_completions(const Call& call) const {
 Answer Service::completions(const Call& call) const {
   const json::object body = parse_body(call.body);
   CompletionRequest asked = parse_completion_request(Fields(body), call.dialect);
-  const Model& model = find(asked.common.model);
+  const Model& model = find(asked.common.model, call.dialect);
   engine::Request request = engine_request(model, asked.common, text::Thinking::automatic, call.identity);
   request.logprobs = asked.logprobs;
   std::vector<Prompt> prompts;
@@ -117,6 +121,25 @@ Answer Service::completions(const Call& call) const {
   auto format = make_completion_format(envelope(model, asked.common, "cmpl-", call.dialect), *model.tokenizer,
                                        asked.logprobs, std::move(echoes), asked.common.samples);
   return start(model, std::move(prompts), request, asked.common, std::move(format), call);
+}
+
+Answer Service::messages(const Call& call) const {
+  const json::object body = parse_body(call.body);
+  const MessagesRequest asked = parse_messages_request(Fields(body), false);
+  const Model& model = find(asked.common.model, call.dialect);
+  const engine::Request request = engine_request(model, asked.common, asked.thinking, call.identity);
+  std::vector<Prompt> prompts;
+  prompts.push_back(model.chat_prompt(asked.messages, asked.thinking));
+  auto generation = std::make_unique<Generation>(model, std::move(prompts), request, asked.common.stops, call.notify);
+  return make_messages_stream(std::move(generation), envelope(model, asked.common, "msg_", call.dialect),
+                              asked.common.stream);
+}
+
+Response Service::count_tokens(const Call& call) const {
+  const json::object body = parse_body(call.body);
+  const MessagesRequest asked = parse_messages_request(Fields(body), true);
+  const Model& model = find(asked.common.model, call.dialect);
+  return json_response({{"input_tokens", model.chat_prompt(asked.messages, asked.thinking).tokens.size()}});
 }
 
 Response Service::tokenize(const Call& call) const {
@@ -163,7 +186,7 @@ Response Service::models(Dialect dialect) const {
 }
 
 Response Service::model(std::string_view name, Dialect dialect) const {
-  return json_response(model_json(find(name), std::string(name), dialect));
+  return json_response(model_json(find(name, dialect), std::string(name), dialect));
 }
 
 }  // namespace minke::api

@@ -33,6 +33,9 @@ class Service {
 
   Answer chat_completions(const Call& call) const;
   Answer completions(const Call& call) const;
+  /// Anthropic's.
+  Answer messages(const Call& call) const;
+  Response count_tokens(const Call& call) const;
   /// {"tokens","count","max_model_len"} of llama.cpp's "content", vLLM's "prompt", or "messages".
   Response tokenize(const Call& call) const;
   Response detokenize(const Call& call) const;
@@ -43,7 +46,7 @@ class Service {
   const Model& loaded() const noexcept { return *model_; }
 
  private:
-  const Model& find(std::string_view name) const;
+  const Model& find(std::string_view name, Dialect dialect) const;
 
   std::shared_ptr<const Model> model_;
 };

@@ -24,19 +24,18 @@ void StopMatcher::Automaton::step(char c) noexcept {
 }
 
 std::string StopMatcher::push(std::string_view text) {
-  if (found_) return {};
+  if (found()) return {};
   if (automata_.empty()) return std::string(text);
   std::string all = std::exchange(held_, {});
   for (const char c : text) {
     all.push_back(c);
-    std::size_t longest = 0;
     for (Automaton& automaton : automata_) {
       automaton.step(c);
-      if (automaton.matched == automaton.stop.size()) longest = std::max(longest, automaton.matched);
+      const bool complete = automaton.matched == automaton.stop.size();
+      if (complete && (!stop_ || stop_->size() < automaton.matched)) stop_ = automaton.stop;
     }
-    if (longest > 0) {
-      found_ = true;
-      all.resize(all.size() - longest);
+    if (stop_) {
+      all.resize(all.size() - stop_->size());
       return all;
     }
   }
@@ -47,6 +46,6 @@ std::string StopMatcher::push(std::string_view text) {
   return all;
 }
 
-std::string StopMatcher::finish() { return found_ ? std::string() : std::exchange(held_, {}); }
+std::string StopMatcher::finish() { return found() ? std::string() : std::exchange(held_, {}); }
 
 }  // namespace minke::api

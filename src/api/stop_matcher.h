@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -22,7 +23,9 @@ class StopMatcher {
   /// The end of the text: what was held back.
   std::string finish();
 
-  bool found() const noexcept { return found_; }
+  bool found() const noexcept { return stop_.has_value(); }
+  /// The sequence that was found.
+  const std::optional<std::string>& stop() const noexcept { return stop_; }
 
  private:
   struct Automaton {
@@ -34,7 +37,7 @@ class StopMatcher {
 
   std::vector<Automaton> automata_;
   std::string held_;
-  bool found_ = false;
+  std::optional<std::string> stop_;
 };
 
 }  // namespace minke::api

@@ -34,6 +34,7 @@ bool is_plain_id(std::string_view id) {
 
 /// Of a path that is no route, too, for the shape of its error.
 api::Dialect dialect_of(std::string_view path) {
+  if (path.starts_with("/v1/messages") || path.starts_with("/anthropic")) return api::Dialect::anthropic;
   return path.starts_with("/v1") ? api::Dialect::openai : api::Dialect::deepseek;
 }
 
@@ -43,6 +44,8 @@ bool is_quick(Action action) {
     case Action::completions:
     case Action::tokenize:
     case Action::detokenize:
+    case Action::messages:
+    case Action::count_tokens:
       return false;
     case Action::index:
     case Action::health:
@@ -99,7 +102,7 @@ HttpHandler::Admission App::admit(HttpRequest& request) {
 Response App::preflight() const {
   Response response{.status = 200, .content_type = "text/plain", .body = {}};
   response.headers = {{"Access-Control-Allow-Methods", "GET, POST, OPTIONS"},
-                      {"Access-Control-Allow-Headers", "authorization, content-type, x-api-key, x-request-id"},
+                      {"Access-Control-Allow-Headers", "authorization, content-type, x-api-key, x-request-id, anthropic-version, anthropic-beta"},
                       {"Access-Control-Max-Age", "600"}};
   return response;
 }
@@ -153,6 +156,10 @@ api::Answer App::dispatch(const HttpRequest& request, const Match& match, std::f
       return service->tokenize(call);
     case Action::detokenize:
       return service->detokenize(call);
+    case Action::messages:
+      return service->messages(call);
+    case Action::count_tokens:
+      return service->count_tokens(call);
     default:
       break;
   }
@@ -160,7 +167,7 @@ api::Answer App::dispatch(const HttpRequest& request, const Match& match, std::f
 }
 
 Response App::error_response(const ApiError& error, api::Dialect dialect) const {
-  Response response{.status = error.status(dialect), .body = error.body()};
+  Response response{.status = error.status(dialect), .body = error.body(dialect)};
   if (error.fault() == Fault::overloaded || error.fault() == Fault::not_ready) {
     const double seconds =
         std::clamp(std::ceil(estimated_wait_.load(std::memory_order_relaxed)), 1.0, kMostRetrySeconds);
@@ -195,7 +202,11 @@ Response App::health(bool must_be_ready) const {
 
 std::vector<std::pair<std::string, std::string>> App::headers(const HttpRequest& request) {
   std::vector<std::pair<std::string, std::string>> result;
-  if (!request.id.empty()) result.emplace_back("X-Request-Id", request.id);
+  if (!request.id.empty()) {
+    result.emplace_back("X-Request-Id", request.id);
+    // Anthropic's name, which its clients read.
+    if (dialect_of(request.path) == api::Dialect::anthropic) result.emplace_back("Request-Id", request.id);
+  }
   result.emplace_back("X-Content-Type-Options", "nosniff");
   if (const auto origin = access_.allowed_origin(request)) {
     result.emplace_back("Access-Control-Allow-Origin", *origin);

@@ -15,7 +15,7 @@ enum class Scope {
   inference,  ///< whoever has a key
 };
 
-enum class Action { index, health, ready, metrics, models, model, chat, completions, tokenize, detokenize };
+enum class Action { index, health, ready, metrics, models, model, chat, completions, tokenize, detokenize, messages, count_tokens };
 
 struct Route {
   std::string_view method, path;  ///< a path that ends in '/' takes a name after it

@@ -200,7 +200,7 @@ TEST(CompletionRequest, PromptsAreTextsOrTokens) {
 }
 
 TEST(ApiError, BodyHasTheFourFields) {
-  EXPECT_EQ(ApiError(Fault::context_overflow, "too \"long\"\n").body(),
+  EXPECT_EQ(ApiError(Fault::context_overflow, "too \"long\"\n").body(Dialect::openai),
             R"({"error":{"message":"too \"long\"\n","type":"invalid_request_error","param":null,)"
             R"("code":"context_length_exceeded"}})");
   EXPECT_EQ(ApiError(Fault::no_key, "no").status(Dialect::deepseek), 401);

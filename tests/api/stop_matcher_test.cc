@@ -62,6 +62,7 @@ TEST(StopMatcher, HoldsBackOnlyWhatMayBecomeAStopSequence) {
   EXPECT_EQ(matcher.push("c"), "aac");
   EXPECT_EQ(matcher.push("aab and more"), "");
   EXPECT_TRUE(matcher.found());
+  EXPECT_EQ(matcher.stop(), "aab");
   EXPECT_EQ(matcher.push("more"), "");
   EXPECT_EQ(matcher.finish(), "");
 }

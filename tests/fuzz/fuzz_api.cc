@@ -65,13 +65,16 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (size < 1) return 0;
   const std::string_view body = fuzz::text_of(data + 1, size - 1);
   const api::Service service(world.fake.model);
-  const api::Dialect dialect = (data[0] & 4U) != 0 ? api::Dialect::deepseek : api::Dialect::openai;
+  const bool messages = (data[0] & 8U) != 0;
+  const api::Dialect dialect = messages                 ? api::Dialect::anthropic
+                               : (data[0] & 4U) != 0 ? api::Dialect::deepseek
+                                                       : api::Dialect::openai;
   const api::Call call{.dialect = dialect, .body = body, .identity = {"fuzz"}, .notify = [] {}};
   world.taker->from_ids = (data[0] & 3U) == 1;
   try {
     switch (data[0] & 3U) {
       case 0:
-        check_stream(service.chat_completions(call));
+        check_stream(messages ? service.messages(call) : service.chat_completions(call));
         break;
       case 1:
         check_stream(service.completions(call));
@@ -84,7 +87,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     }
   } catch (const api::ApiError& error) {
     if (error.status(dialect) < 400 || error.status(dialect) > 499) std::abort();
-    formats::parse_json(error.body(), "error");
+    formats::parse_json(error.body(dialect), "error");
   }
   return 0;
 }

@@ -8,89 +8,26 @@ Ends with "N passed, N failed"; status 77 and SKIPPED where the model is not in 
 import argparse
 import asyncio
 import json
-import os
-import re
 import signal
 import subprocess
-import sys
 import threading
 import time
-import urllib.error
-import urllib.request
 
 import openai
 from openai.types import Completion, Model
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-MODEL = "smollm2"
+from minke_server import MODEL, Checks, Server, need_model
+
 QUESTION = [{"role": "user", "content": "What is the capital of France? Answer in one sentence."}]
-URL = re.compile(r"is served at (http://[0-9.:]+)/v1")
-START_SECONDS = 120
 
 
-class Server:
-    """`minke serve` on a free port."""
-
-    def __init__(self, minke, *flags):
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("MINKE_") or k == "MINKE_MODELS"}
-        self.process = subprocess.Popen([minke, "serve", MODEL, "--port", "0", "--ctx-size", "2048", *flags], env=environment,
-                                        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                                        text=True)
-        self.lines, self.url = [], None
-        self.ready = threading.Event()
-        self.reader = threading.Thread(target=self.read, daemon=True)
-        self.reader.start()
-        if not self.ready.wait(START_SECONDS) or self.url is None:
-            self.process.kill()
-            raise RuntimeError("the server did not start:\n" + "".join(self.lines))
-
-    def read(self):
-        for line in self.process.stderr:
-            self.lines.append(line)
-            if match := URL.search(line):
-                self.url = match[1]
-                self.ready.set()
-        self.ready.set()
-
-    def stop(self):
-        """SIGTERM; the exit status."""
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-        status = self.process.wait(timeout=60)
-        self.reader.join(timeout=10)
-        return status
-
-    def get(self, path):
-        with urllib.request.urlopen(self.url + path, timeout=60) as response:
-            return response.read().decode()
-
-    def post(self, path, body):
-        """Status and the JSON (or text) of the answer."""
-        data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        request = urllib.request.Request(self.url + path, data, {"Content-Type": "application/json"})
-        try:
-            with urllib.request.urlopen(request, timeout=120) as response:
-                return response.status, response.read().decode()
-        except urllib.error.HTTPError as error:
-            return error.code, error.read().decode()
-
-    def log(self):
-        """The access log's lines."""
-        return [json.loads(line) for line in list(self.lines) if line.startswith("{")]
-
-
-class Suite:
+class Suite(Checks):
     def __init__(self, server):
+        super().__init__()
         self.server = server
         self.client = openai.OpenAI(base_url=server.url + "/v1", api_key="none", max_retries=0, timeout=120)
         self.deepseek = openai.OpenAI(base_url=server.url, api_key="none", max_retries=0, timeout=120)
-        self.passed = self.failed = 0
-
-    def check(self, what, good, detail=""):
-        self.passed += bool(good)
-        self.failed += not good
-        if not good:
-            print(f"FAILED {what}: {str(detail)[:500]}", flush=True)
 
     def chat(self, client=None, **fields):
         arguments = {"model": MODEL, "messages": QUESTION, "temperature": 0, "max_tokens": 24, **fields}
@@ -104,16 +41,6 @@ class Suite:
         except openai.OpenAIError as error:
             print(f"another error: {error!r}")
         return None
-
-    def run(self):
-        for name in sorted(dir(self)):
-            if not name.startswith("test_"):
-                continue
-            try:
-                getattr(self, name)()
-            except Exception as error:  # whatever it was, the other tests run
-                self.check(name, False, repr(error))
-        return self.passed, self.failed
 
     def test_models(self):
         models = self.client.models.list().data
@@ -304,9 +231,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--minke", required=True)
     minke = parser.parse_args().minke
-    if MODEL not in subprocess.run([minke, "list"], capture_output=True, text=True, check=True).stdout:
-        print(f"SKIPPED: {MODEL} is not in the store")
-        sys.exit(77)
+    need_model(minke)
     server = Server(minke, "--alias", "gpt-test")
     suite = Suite(server)
     try:
@@ -316,8 +241,7 @@ def main():
         if server.process.poll() is None:
             server.process.kill()
     with_keys(suite, minke)
-    print(f"{suite.passed} passed, {suite.failed} failed")
-    sys.exit(1 if suite.failed else 0)
+    suite.finish()
 
 
 if __name__ == "__main__":

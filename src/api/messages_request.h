@@ -1,0 +1,21 @@
+// POST /v1/messages, Anthropic's: what is asked for.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "api/request_fields.h"
+#include "text/chat.h"
+
+namespace minke::api {
+
+struct MessagesRequest {
+  CommonRequest common;
+  std::vector<text::Message> messages;  ///< `system` is the first one
+  text::Thinking thinking = text::Thinking::automatic;
+};
+
+/// `counting`: for count_tokens, which needs no max_tokens. Throws ApiError.
+MessagesRequest parse_messages_request(const Fields& request, bool counting);
+
+}  // namespace minke::api

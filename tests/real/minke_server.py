@@ -1,0 +1,98 @@
+"""`minke serve` with SmolLM2 for the tests of clients, and the checks that they share."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import urllib.error
+import urllib.request
+
+MODEL = "smollm2"
+URL = re.compile(r"is served at (http://[0-9.:]+)/v1")
+START_SECONDS = 120
+
+
+class Server:
+    """`minke serve` on a free port."""
+
+    def __init__(self, minke, *flags):
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("MINKE_") or k == "MINKE_MODELS"}
+        self.process = subprocess.Popen([minke, "serve", MODEL, "--port", "0", "--ctx-size", "2048", *flags], env=environment,
+                                        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                                        text=True)
+        self.lines, self.url = [], None
+        self.ready = threading.Event()
+        self.reader = threading.Thread(target=self.read, daemon=True)
+        self.reader.start()
+        if not self.ready.wait(START_SECONDS) or self.url is None:
+            self.process.kill()
+            raise RuntimeError("the server did not start:\n" + "".join(self.lines))
+
+    def read(self):
+        for line in self.process.stderr:
+            self.lines.append(line)
+            if match := URL.search(line):
+                self.url = match[1]
+                self.ready.set()
+        self.ready.set()
+
+    def stop(self):
+        """SIGTERM; the exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        status = self.process.wait(timeout=60)
+        self.reader.join(timeout=10)
+        return status
+
+    def get(self, path):
+        with urllib.request.urlopen(self.url + path, timeout=60) as response:
+            return response.read().decode()
+
+    def post(self, path, body, headers=None):
+        """Status and the JSON (or text) of the answer."""
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        request = urllib.request.Request(self.url + path, data, {"Content-Type": "application/json", **(headers or {})})
+        try:
+            with urllib.request.urlopen(request, timeout=120) as response:
+                return response.status, response.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+    def log(self):
+        """The access log's lines."""
+        return [json.loads(line) for line in list(self.lines) if line.startswith("{")]
+
+
+class Checks:
+    """Counts, and runs every method that begins with test_."""
+
+    def __init__(self):
+        self.passed = self.failed = 0
+
+    def check(self, what, good, detail=""):
+        self.passed += bool(good)
+        self.failed += not good
+        if not good:
+            print(f"FAILED {what}: {str(detail)[:500]}", flush=True)
+
+    def run(self):
+        for name in sorted(dir(self)):
+            if not name.startswith("test_"):
+                continue
+            try:
+                getattr(self, name)()
+            except Exception as error:  # whatever it was, the other tests run
+                self.check(name, False, repr(error))
+
+    def finish(self):
+        print(f"{self.passed} passed, {self.failed} failed")
+        sys.exit(1 if self.failed else 0)
+
+
+def need_model(minke):
+    if MODEL not in subprocess.run([minke, "list"], capture_output=True, text=True, check=True).stdout:
+        print(f"SKIPPED: {MODEL} is not in the store")
+        sys.exit(77)
