@@ -159,8 +159,8 @@ std::vector<text::Message> parse_messages(const Fields& request) {
   return messages;
 }
 
-ChatRequest parse_chat_request(const Fields& request, Dialect dialect) {
-  refuse_fields(request, chat_rules(), dialect);
+ChatRequest parse_chat_request(const Fields& request) {
+  refuse_fields(request, chat_rules());
   ChatRequest out;
   out.common = parse_common(request);
   out.messages = parse_messages(request);

@@ -17,7 +17,7 @@ struct ChatRequest {
 };
 
 /// Throws ApiError.
-ChatRequest parse_chat_request(const Fields& request, Dialect dialect);
+ChatRequest parse_chat_request(const Fields& request);
 
 /// The array of "messages" alone. Throws ApiError.
 std::vector<text::Message> parse_messages(const Fields& request);

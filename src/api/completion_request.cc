@@ -52,8 +52,8 @@ std::vector<engine::TokenId> parse_tokens(const json::array& array, const std::s
   return tokens;
 }
 
-CompletionRequest parse_completion_request(const Fields& request, Dialect dialect) {
-  refuse_fields(request, completion_rules(), dialect);
+CompletionRequest parse_completion_request(const Fields& request) {
+  refuse_fields(request, completion_rules());
   CompletionRequest out;
   out.common = parse_common(request);
   if (!out.common.max_tokens) out.common.max_tokens = kDefaultCompletionTokens;

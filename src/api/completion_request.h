@@ -24,7 +24,7 @@ struct CompletionRequest {
 };
 
 /// Throws ApiError.
-CompletionRequest parse_completion_request(const Fields& request, Dialect dialect);
+CompletionRequest parse_completion_request(const Fields& request);
 
 /// An array of token ids at `place`. Throws ApiError.
 std::vector<engine::TokenId> parse_tokens(const boost::json::array& array, const std::string& place);

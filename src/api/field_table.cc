@@ -10,7 +10,6 @@ using enum Treatment;
 
 constexpr std::string_view kNoTools = "tools are not there yet";
 constexpr std::string_view kNoConstraint = "constrained output is not there yet";
-constexpr std::string_view kNoPenalty = "the sampler has repetition_penalty only";
 
 constexpr FieldRule kChat[] = {
     {"model", honoured, "a loaded model's name or alias"},
@@ -52,9 +51,9 @@ constexpr FieldRule kChat[] = {
     {"functions", refused, kNoTools},
     {"function_call", ignored, "without functions it asks for nothing"},
     {"parallel_tool_calls", ignored, ""},
-    {"frequency_penalty", refused, kNoPenalty, false},
-    {"presence_penalty", refused, kNoPenalty, false},
-    {"logit_bias", refused, "the sampler has no biases"},
+    {"frequency_penalty", honoured, "-2 to 2, of the reply alone"},
+    {"presence_penalty", honoured, "-2 to 2, of the reply alone"},
+    {"logit_bias", honoured, "token ids to -100 to 100; at most 1,024"},
     {"modalities", honoured, "text only"},
     {"audio", refused, "no model here speaks"},
     {"web_search_options", refused, "there is no web search"},
@@ -65,7 +64,7 @@ constexpr FieldRule kChat[] = {
     {"structured_outputs", refused, kNoConstraint},
     {"grammar", refused, kNoConstraint},
     {"json_schema", refused, kNoConstraint},
-    {"min_tokens", refused, "there is no least length"},
+    {"min_tokens", honoured, "before so many tokens the model's own end does not come"},
     {"prompt_logprobs", refused, "use /v1/completions"},
     {"chat_template", refused, "templates of requests are never run"},
     {"prediction", ignored, ""},
@@ -102,9 +101,9 @@ constexpr FieldRule kCompletion[] = {
     {"user", honoured, "separates the cache"},
     {"user_id", honoured, "the same, DeepSeek's name"},
     {"suffix", refused, "filling in the middle is not there yet"},
-    {"frequency_penalty", refused, kNoPenalty, false},
-    {"presence_penalty", refused, kNoPenalty, false},
-    {"logit_bias", refused, "the sampler has no biases"},
+    {"frequency_penalty", honoured, "-2 to 2, of the reply alone"},
+    {"presence_penalty", honoured, "-2 to 2, of the reply alone"},
+    {"logit_bias", honoured, "token ids to -100 to 100; at most 1,024"},
     {"response_format", honoured, "type text only"},
     {"guided_json", refused, kNoConstraint},
     {"guided_regex", refused, kNoConstraint},
@@ -113,7 +112,7 @@ constexpr FieldRule kCompletion[] = {
     {"structured_outputs", refused, kNoConstraint},
     {"grammar", refused, kNoConstraint},
     {"json_schema", refused, kNoConstraint},
-    {"min_tokens", refused, "there is no least length"},
+    {"min_tokens", honoured, "before so many tokens the model's own end does not come"},
     {"prompt_logprobs", refused, "the prompt's own are not given yet"},
 };
 
@@ -180,9 +179,9 @@ std::span<const FieldRule> chat_rules() { return kChat; }
 std::span<const FieldRule> completion_rules() { return kCompletion; }
 std::span<const FieldRule> messages_rules() { return kMessages; }
 
-void refuse_fields(const Fields& request, std::span<const FieldRule> rules, Dialect dialect) {
+void refuse_fields(const Fields& request, std::span<const FieldRule> rules) {
   for (const FieldRule& rule : rules) {
-    if (rule.treatment != refused || (dialect == Dialect::deepseek && !rule.in_deepseek)) continue;
+    if (rule.treatment != refused) continue;
     const json::value* value = request.find(rule.name);
     if (value != nullptr && asks_for_something(*value)) throw_unsupported(request.place(rule.name), rule.note);
   }
@@ -192,8 +191,6 @@ std::string markdown_of(std::span<const FieldRule> rules) {
   std::string text = "| field | | |\n|---|---|---|\n";
   for (const FieldRule& rule : rules) {
     text += base::cat("| `", rule.name, "` | ", to_string(rule.treatment), " | ", rule.note);
-    if (!rule.in_deepseek) text += base::cat(rule.note.empty() ? "" : "; ", "ignored on DeepSeek's routes, as there");
-    text += " |\n";
   }
   return text;
 }

@@ -6,7 +6,6 @@
 #include <string>
 #include <string_view>
 
-#include "api/dialect.h"
 #include "api/fields.h"
 
 namespace minke::api {
@@ -22,7 +21,6 @@ struct FieldRule {
   std::string_view name;
   Treatment treatment;
   std::string_view note;    ///< of a refused one: the reason
-  bool in_deepseek = true;  ///< false: DeepSeek's own API ignores it, and so do its routes here
 };
 
 std::span<const FieldRule> chat_rules();
@@ -30,7 +28,7 @@ std::span<const FieldRule> completion_rules();
 std::span<const FieldRule> messages_rules();
 
 /// Throws ApiError(unsupported) for the first refused field that asks for something.
-void refuse_fields(const Fields& request, std::span<const FieldRule> rules, Dialect dialect);
+void refuse_fields(const Fields& request, std::span<const FieldRule> rules);
 
 /// The rows of a Markdown table.
 std::string markdown_of(std::span<const FieldRule> rules);

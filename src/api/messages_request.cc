@@ -14,7 +14,7 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr std::int64_t kMaxTokens = std::int64_t{1} << 32;
+constexpr std::int64_t kMostTokens = std::int64_t{1} << 32;
 /// Claude Code puts a block that begins like this, different in each request, before its system prompt. It says nothing
 /// to a model, and no prefix of the prompt would be found again behind it.
 constexpr std::string_view kBillingMark = "x-anthropic-billing-header";
@@ -101,7 +101,7 @@ std::vector<text::Message> messages_of(const Fields& request) {
   return messages;
 }
 
-text::Thinking thinking_of(const Fields& request) {
+text::Thinking asked_thinking(const Fields& request) {
   const auto thinking = request.object("thinking");
   if (!thinking) return text::Thinking::off;  // Anthropic's default
   const std::string_view type = thinking->text("type").value_or("");
@@ -132,12 +132,12 @@ std::vector<std::string> stops_of(const Fields& request) {
 }  // namespace
 
 MessagesRequest parse_messages_request(const Fields& request, bool counting) {
-  refuse_fields(request, messages_rules(), Dialect::anthropic);
+  refuse_fields(request, messages_rules());
   MessagesRequest out;
   const auto model = request.text("model");
   if (!model || model->empty()) throw ApiError(Fault::malformed, "model: missing", "model");
   out.common.model = *model;
-  const auto max_tokens = request.integer("max_tokens", 1, kMaxTokens);
+  const auto max_tokens = request.integer("max_tokens", 1, kMostTokens);
   if (!max_tokens && !counting) throw ApiError(Fault::malformed, "max_tokens: missing", "max_tokens");
   if (max_tokens) out.common.max_tokens = static_cast<std::size_t>(*max_tokens);
   out.common.stream = request.flag("stream").value_or(false);
@@ -146,7 +146,7 @@ MessagesRequest parse_messages_request(const Fields& request, bool counting) {
   out.common.top_k = request.integer("top_k", 0, std::numeric_limits<std::int64_t>::max());
   out.common.stops = stops_of(request);
   if (const auto metadata = request.object("metadata")) out.common.user = metadata->text("user_id").value_or("");
-  out.thinking = thinking_of(request);
+  out.thinking = asked_thinking(request);
   out.messages = messages_of(request);
   return out;
 }

@@ -1,11 +1,13 @@
 #include "api/request_fields.h"
 
+#include <charconv>
 #include <limits>
 #include <random>
 
 #include "api/api_error.h"
 #include "base/cat.h"
 #include "base/error.h"
+#include "base/quote.h"
 #include "text/json_access.h"
 
 namespace minke::api {
@@ -63,6 +65,30 @@ std::vector<engine::TokenId> parse_stop_tokens(const Fields& request) {
   return ids;
 }
 
+/// {"1234": -100}: ids are keys, as OpenAI has it.
+std::vector<engine::LogitBias> parse_biases(const Fields& request) {
+  std::vector<engine::LogitBias> biases;
+  const json::value* value = request.find("logit_bias");
+  if (value == nullptr) return biases;
+  const std::string place = request.place("logit_bias");
+  if (!value->is_object()) throw_wrong_type(place, "an object", *value);
+  const json::object& object = value->get_object();
+  if (object.size() > engine::kMaxBiases) {
+    throw_invalid(place, base::cat("at most ", engine::kMaxBiases, " biases, got ", object.size()));
+  }
+  const Fields fields(object, place);
+  for (const auto& member : object) {
+    const std::string_view key = text::view(member.key());
+    engine::TokenId id = 0;
+    const auto read = std::from_chars(key.data(), key.data() + key.size(), id);
+    if (read.ec != std::errc() || read.ptr != key.data() + key.size() || id < 0) {
+      throw_invalid(place, base::cat("expected token ids as keys, got ", base::quote_name(key)));
+    }
+    if (const auto bias = fields.number(key, -100, 100)) biases.push_back({.token = id, .bias = *bias});
+  }
+  return biases;
+}
+
 void parse_stream(const Fields& request, CommonRequest& out) {
   out.stream = request.flag("stream").value_or(false);
   const auto options = request.object("stream_options");
@@ -87,6 +113,10 @@ void parse_sampling(const Fields& request, CommonRequest& out) {
   if (out.top_k == -1) out.top_k = 0;
   out.repeat_penalty = request.number("repetition_penalty", 0, 10);
   if (!out.repeat_penalty) out.repeat_penalty = request.number("repeat_penalty", 0, 10);
+  out.presence_penalty = request.number("presence_penalty", -2, 2);
+  out.frequency_penalty = request.number("frequency_penalty", -2, 2);
+  out.logit_bias = parse_biases(request);
+  out.min_tokens = static_cast<std::size_t>(request.integer("min_tokens", 0, kMaxTokens).value_or(0));
   if (const auto seed = request.integer("seed", std::numeric_limits<std::int64_t>::min(), kMost)) {
     out.seed = static_cast<std::uint64_t>(*seed);
   }
@@ -137,6 +167,9 @@ engine::SamplingParams CommonRequest::sampling(const engine::SamplingParams& def
   params.min_p = min_p.value_or(params.min_p);
   params.top_k = top_k.value_or(params.top_k);
   params.repeat_penalty = repeat_penalty.value_or(params.repeat_penalty);
+  params.presence_penalty = presence_penalty.value_or(0);
+  params.frequency_penalty = frequency_penalty.value_or(0);
+  params.logit_bias = logit_bias;
   params.seed = seed ? *seed : drawn_seed();
   try {
     params.validate();

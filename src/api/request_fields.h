@@ -7,7 +7,6 @@
 #include <string>
 #include <vector>
 
-#include "api/dialect.h"
 #include "api/fields.h"
 #include "engine/request.h"
 #include "engine/sampling.h"
@@ -25,7 +24,9 @@ struct CommonRequest {
   bool stream = false;
   bool include_usage = false;
   std::optional<std::size_t> max_tokens;
-  std::optional<double> temperature, top_p, min_p, repeat_penalty;
+  std::optional<double> temperature, top_p, min_p, repeat_penalty, presence_penalty, frequency_penalty;
+  std::vector<engine::LogitBias> logit_bias;
+  std::size_t min_tokens = 0;
   std::optional<std::int64_t> top_k;
   std::optional<std::uint64_t> seed;
   std::vector<std::string> stops;

@@ -33,6 +33,7 @@ engine::Request engine_request(const Model& model, const CommonRequest& common, 
   engine::Request request;
   request.sampling = common.sampling(model.defaults(thinking));
   request.max_tokens = common.max_tokens.value_or(0);
+  request.min_tokens = common.min_tokens;
   if (!common.ignore_eos) request.stop_tokens = model.stop_tokens;
   request.stop_tokens.insert(request.stop_tokens.end(), common.stop_tokens.begin(), common.stop_tokens.end());
   request.identity = identity.name;
@@ -93,7 +94,7 @@ const Model& Service::find(std::string_view name, Dialect dialect) const {
 
 Answer Service::chat_completions(const Call& call) const {
   const json::object body = parse_body(call.body);
-  ChatRequest asked = parse_chat_request(Fields(body), call.dialect);
+  ChatRequest asked = parse_chat_request(Fields(body));
   const Model& model = find(asked.common.model, call.dialect);
   engine::Request request = engine_request(model, asked.common, asked.thinking, call.identity);
   request.logprobs = asked.logprobs;
@@ -106,7 +107,7 @@ Answer Service::chat_completions(const Call& call) const {
 
 Answer Service::completions(const Call& call) const {
   const json::object body = parse_body(call.body);
-  CompletionRequest asked = parse_completion_request(Fields(body), call.dialect);
+  CompletionRequest asked = parse_completion_request(Fields(body));
   const Model& model = find(asked.common.model, call.dialect);
   engine::Request request = engine_request(model, asked.common, text::Thinking::automatic, call.identity);
   request.logprobs = asked.logprobs;

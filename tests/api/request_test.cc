@@ -14,18 +14,16 @@ namespace {
 
 const std::string kMessages = R"("model":"m","messages":[{"role":"user","content":"hi"}])";
 
-ChatRequest chat(const std::string& fields, Dialect dialect = Dialect::openai) {
+ChatRequest chat(const std::string& fields) {
   const auto body = parse_body("{" + fields + "}");
-  return parse_chat_request(Fields(body), dialect);
+  return parse_chat_request(Fields(body));
 }
 
-ChatRequest with(const std::string& field, Dialect dialect = Dialect::openai) {
-  return chat(kMessages + "," + field, dialect);
-}
+ChatRequest with(const std::string& field) { return chat(kMessages + "," + field); }
 
 CompletionRequest completion(const std::string& fields) {
   const auto body = parse_body("{\"model\":\"m\"," + fields + "}");
-  return parse_completion_request(Fields(body), Dialect::openai);
+  return parse_completion_request(Fields(body));
 }
 
 struct Refusal {
@@ -99,7 +97,7 @@ TEST(ChatRequest, ThinkingIsAskedForInManyWays) {
 TEST(ChatRequest, NumbersOutOfRangeAreRefusedByName) {
   constexpr const char* kFields[] = {
       "temperature",           "top_p", "min_p", "top_k",       "repetition_penalty", "max_tokens",
-      "max_completion_tokens", "n",     "seed",  "top_logprobs"};
+      "max_completion_tokens", "n",     "seed",  "top_logprobs", "presence_penalty", "frequency_penalty", "min_tokens"};
   for (const std::string field : kFields) {
     for (const char* value :
          {"NaN", "Infinity", "-Infinity", "1e999", "-1e30", "18446744073709551615", "\"1\"", "true", "[1]", "{}"}) {
@@ -113,6 +111,22 @@ TEST(ChatRequest, NumbersOutOfRangeAreRefusedByName) {
         "\"n\":0", "\"n\":17", "\"top_logprobs\":21", "\"top_k\":-2", "\"repetition_penalty\":0"}) {
     EXPECT_EQ(refusal([&] { with(field).common.sampling({}); }).status, 400) << field;
   }
+}
+
+TEST(ChatRequest, PenaltiesAndBiases) {
+  const engine::SamplingParams params =
+      with(R"("presence_penalty":0.5,"frequency_penalty":-1,"logit_bias":{"5":-100,"7":1.5})").common.sampling({});
+  EXPECT_EQ(params.presence_penalty, 0.5);
+  EXPECT_EQ(params.frequency_penalty, -1);
+  ASSERT_EQ(params.logit_bias.size(), 2u);
+  EXPECT_EQ(params.logit_bias[1].token, 7);
+  EXPECT_EQ(params.logit_bias[1].bias, 1.5);
+  EXPECT_EQ(with(R"("min_tokens":3)").common.min_tokens, 3u);
+  for (const char* bad : {R"({"x":1})", R"({"-1":1})", R"({"5 ":1})", R"({"":1})", R"({"99999999999":1})", R"([1])"}) {
+    EXPECT_EQ(refusal([&] { with(std::string("\"logit_bias\":") + bad); }).param, "logit_bias") << bad;
+  }
+  EXPECT_EQ(refusal([] { with(R"("logit_bias":{"5":101})"); }).param, "logit_bias.5");
+  EXPECT_EQ(refusal([] { with(R"("presence_penalty":3)"); }).param, "presence_penalty");
 }
 
 TEST(ChatRequest, WhatIsMissingOrOfAnotherTypeIsNamed) {
@@ -153,15 +167,11 @@ TEST(ChatRequest, WhatIsNotThereYetIsRefusedWithAReasonAndEmptyOnesPass) {
   EXPECT_NE(got.message.find("not there yet"), std::string::npos);
   EXPECT_EQ(refusal([] { with(R"("response_format":{"type":"json_object"})"); }).param, "response_format.type");
   EXPECT_EQ(refusal([] { with(R"("tool_choice":"required")"); }).param, "tool_choice");
-  EXPECT_EQ(refusal([] { with(R"("logit_bias":{"5":1})"); }).param, "logit_bias");
   EXPECT_EQ(refusal([] { chat(R"("model":"m","messages":[{"role":"tool","tool_call_id":"1","content":"x"}])"); }).param,
             "messages[0].role");
   EXPECT_NO_THROW(
       with(R"("tools":[],"tool_choice":"auto","logit_bias":{},"frequency_penalty":0,"presence_penalty":0.0)"));
   EXPECT_NO_THROW(with(R"("response_format":{"type":"text"},"modalities":["text"])"));
-  // DeepSeek's own API takes and ignores these.
-  EXPECT_EQ(refusal([] { with(R"("presence_penalty":1)"); }).param, "presence_penalty");
-  EXPECT_NO_THROW(with(R"("presence_penalty":1,"frequency_penalty":-1)", Dialect::deepseek));
 }
 
 TEST(Body, MustBeABoundedJsonObject) {
