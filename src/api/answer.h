@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -31,8 +32,11 @@ class Stream {
   };
 
   virtual ~Stream() = default;
-  /// Server-sent events as they come; else one JSON document, all of it together with `done`.
+  /// Events (or lines) as they come; else one JSON document, all of it together with `done`.
   virtual bool is_events() const noexcept = 0;
+  virtual std::string_view content_type() const noexcept {
+    return is_events() ? "text/event-stream; charset=utf-8" : "application/json";
+  }
   /// Appends what is there. Never waits.
   virtual State poll(std::string& out) = 0;
   /// Appends something that clients skip, to show that the connection lives.

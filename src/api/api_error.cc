@@ -109,10 +109,12 @@ int ApiError::status(Dialect dialect) const noexcept {
 }
 
 std::string ApiError::body(Dialect dialect) const {
+  if (dialect == Dialect::ollama) return boost::json::serialize(boost::json::object{{"error", json_bytes(message_)}});
   if (dialect == Dialect::anthropic) {
     return boost::json::serialize(boost::json::object{
         {"type", "error"},
-        {"error", boost::json::object{{"type", json_text(anthropic_type(fault_))}, {"message", json_bytes(message_)}}}});
+        {"error",
+         boost::json::object{{"type", json_text(anthropic_type(fault_))}, {"message", json_bytes(message_)}}}});
   }
   const FaultNames names = names_of(fault_);
   boost::json::object error;

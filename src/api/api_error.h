@@ -43,7 +43,8 @@ class ApiError : public std::exception {
   /// HTTP status. DeepSeek's own answers differ from OpenAI's in two: 422 for a field of the wrong type, 400 for a
   /// model that does not exist.
   int status(Dialect dialect) const noexcept;
-  /// {"error":{"message","type","param","code"}}; Anthropic's: {"type":"error","error":{"type","message"}}.
+  /// {"error":{"message","type","param","code"}}; Anthropic's: {"type":"error","error":{"type","message"}}; Ollama's:
+  /// {"error": message}.
   std::string body(Dialect dialect) const;
 
  private:

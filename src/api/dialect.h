@@ -4,9 +4,10 @@
 namespace minke::api {
 
 enum class Dialect {
-  openai,    ///< routes under /v1
-  deepseek,  ///< routes without it, and under /beta
+  openai,     ///< routes under /v1
+  deepseek,   ///< routes without it, and under /beta
   anthropic,  ///< messages
+  ollama,     ///< under /api
 };
 
 }  // namespace minke::api

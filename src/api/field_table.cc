@@ -139,6 +139,26 @@ constexpr FieldRule kMessages[] = {
     {"service_tier", ignored, ""},
 };
 
+constexpr FieldRule kOllama[] = {
+    {"model", honoured, "a loaded model's name or alias, with or without :latest"},
+    {"messages", honoured, "of /api/chat; roles system, user, assistant"},
+    {"prompt", honoured, "of /api/generate"},
+    {"system", honoured, "of /api/generate"},
+    {"raw", honoured, "the prompt as it is, without the chat encoding"},
+    {"stream", honoured, "true unless given"},
+    {"think", honoured, "true, false, or low to max, which are true"},
+    {"options", honoured,
+     "num_predict, stop, seed, temperature, top_p, top_k, min_p, repeat_penalty, presence_penalty, frequency_penalty"},
+    {"options.num_ctx", ignored, "the context is the server's"},
+    {"keep_alive", ignored, "the model stays loaded"},
+    {"tools", refused, kNoTools},
+    {"format", refused, kNoConstraint},
+    {"images", refused, "the model reads text only"},
+    {"suffix", refused, "filling in the middle is not there yet"},
+    {"template", refused, "templates of requests are never run"},
+    {"context", refused, "send the messages again: their prefix is found in the cache"},
+};
+
 bool asks_for_something(const json::value& value) {
   switch (value.kind()) {
     case json::kind::null:
@@ -178,6 +198,7 @@ std::string_view to_string(Treatment treatment) {
 std::span<const FieldRule> chat_rules() { return kChat; }
 std::span<const FieldRule> completion_rules() { return kCompletion; }
 std::span<const FieldRule> messages_rules() { return kMessages; }
+std::span<const FieldRule> ollama_rules() { return kOllama; }
 
 void refuse_fields(const Fields& request, std::span<const FieldRule> rules) {
   for (const FieldRule& rule : rules) {

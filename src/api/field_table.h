@@ -20,12 +20,13 @@ std::string_view to_string(Treatment treatment);
 struct FieldRule {
   std::string_view name;
   Treatment treatment;
-  std::string_view note;    ///< of a refused one: the reason
+  std::string_view note;  ///< of a refused one: the reason
 };
 
 std::span<const FieldRule> chat_rules();
 std::span<const FieldRule> completion_rules();
 std::span<const FieldRule> messages_rules();
+std::span<const FieldRule> ollama_rules();
 
 /// Throws ApiError(unsupported) for the first refused field that asks for something.
 void refuse_fields(const Fields& request, std::span<const FieldRule> rules);

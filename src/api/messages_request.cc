@@ -35,8 +35,8 @@ void add_block(const json::value& block, const std::string& place, text::Message
   } else if (type == "tool_use" || type == "tool_result") {
     throw_unsupported(fields.place("type"), "tools are not there yet");
   } else {
-    throw_unsupported(fields.place("type"), base::cat("expected \"text\", got ", base::quote_name(type),
-                                                      "; the model reads text only"));
+    throw_unsupported(fields.place("type"),
+                      base::cat("expected \"text\", got ", base::quote_name(type), "; the model reads text only"));
   }
 }
 

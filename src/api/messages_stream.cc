@@ -34,10 +34,14 @@ Ending ending_of(const Generation::Piece& piece) {
 }
 
 json::object message_json(const Envelope& envelope, json::array content, const Ending& ending, json::object usage) {
-  return {{"id", json_text(envelope.id)},      {"type", "message"},
-          {"role", "assistant"},               {"model", json_bytes(envelope.model)},
-          {"content", std::move(content)},     {"stop_reason", ending.reason},
-          {"stop_sequence", ending.sequence},  {"usage", std::move(usage)}};
+  return {{"id", json_text(envelope.id)},
+          {"type", "message"},
+          {"role", "assistant"},
+          {"model", json_bytes(envelope.model)},
+          {"content", std::move(content)},
+          {"stop_reason", ending.reason},
+          {"stop_sequence", ending.sequence},
+          {"usage", std::move(usage)}};
 }
 
 /// A thinking block's signature proves to Anthropic that the model wrote it. Here nobody asks for proof.

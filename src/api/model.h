@@ -50,6 +50,8 @@ struct Model {
   std::string fingerprint;           ///< "system_fingerprint": what decides a reply's bits besides the request
   std::int64_t created = 0;          ///< when it was loaded: seconds since 1970
   std::size_t context = 0;           ///< most tokens of prompt and reply together
+  std::string architecture;          ///< "qwen2"
+  std::uint64_t bytes = 0;           ///< of its weights
   std::string description;           ///< for people: architecture, arithmetic, memory
   /// For text::RenderOptions; asked for each prompt, as days pass. May be empty.
   std::function<std::string()> date;

@@ -93,9 +93,7 @@ void append(TextDelta&& from, TextDelta& to) {
 class WholeReply final : public ReplyStream {
  public:
   WholeReply(std::unique_ptr<Generation> generation, std::unique_ptr<ReplyFormat> format)
-      : ReplyStream(std::move(generation), false),
-        format_(std::move(format)),
-        choices_(this->generation().choices()) {}
+      : ReplyStream(std::move(generation), false), format_(std::move(format)), choices_(this->generation().choices()) {}
 
   /// JSON may begin with empty lines.
   void keep_alive(std::string& out) const override { out += "\n"; }

@@ -19,33 +19,6 @@ constexpr std::int64_t kMaxTokens = std::int64_t{1} << 32;
 // OpenAI allows 0, of which no token's probability falls short: the most likely one alone.
 constexpr double kLeastTopP = 1e-9;
 
-std::vector<std::string> parse_stops(const Fields& request) {
-  std::vector<std::string> stops;
-  const json::value* value = request.find("stop");
-  if (value == nullptr) return stops;
-  const std::string place = request.place("stop");
-  const auto add = [&](const json::value& stop, const std::string& where) {
-    const std::string_view text = text_of(stop, where);
-    if (text.empty()) throw_invalid(where, "a stop sequence cannot be empty");
-    if (text.size() > kMaxStopBytes) {
-      throw_invalid(where, base::cat("a stop sequence has at most ", kMaxStopBytes, " bytes, got ", text.size()));
-    }
-    stops.emplace_back(text);
-  };
-  if (!value->is_array()) {
-    if (!value->is_string()) throw_wrong_type(place, "a string or an array of strings", *value);
-    // Some clients send "" for none.
-    if (!value->get_string().empty()) add(*value, place);
-    return stops;
-  }
-  const json::array& array = value->get_array();
-  if (array.size() > kMaxStops) {
-    throw_invalid(place, base::cat("at most ", kMaxStops, " stop sequences, got ", array.size()));
-  }
-  for (const json::value& stop : array) add(stop, base::cat(place, "[", stops.size(), "]"));
-  return stops;
-}
-
 std::vector<engine::TokenId> parse_stop_tokens(const Fields& request) {
   std::vector<engine::TokenId> ids;
   const json::array* array = request.array("stop_token_ids");
@@ -104,24 +77,6 @@ std::optional<std::size_t> parse_max_tokens(const Fields& request) {
   return static_cast<std::size_t>(newer ? *newer : *older);
 }
 
-void parse_sampling(const Fields& request, CommonRequest& out) {
-  constexpr auto kMost = std::numeric_limits<std::int64_t>::max();
-  out.temperature = request.number("temperature", 0, 2);
-  out.top_p = request.number("top_p", 0, 1);
-  out.min_p = request.number("min_p", 0, 1);
-  out.top_k = request.integer("top_k", -1, kMost);
-  if (out.top_k == -1) out.top_k = 0;
-  out.repeat_penalty = request.number("repetition_penalty", 0, 10);
-  if (!out.repeat_penalty) out.repeat_penalty = request.number("repeat_penalty", 0, 10);
-  out.presence_penalty = request.number("presence_penalty", -2, 2);
-  out.frequency_penalty = request.number("frequency_penalty", -2, 2);
-  out.logit_bias = parse_biases(request);
-  out.min_tokens = static_cast<std::size_t>(request.integer("min_tokens", 0, kMaxTokens).value_or(0));
-  if (const auto seed = request.integer("seed", std::numeric_limits<std::int64_t>::min(), kMost)) {
-    out.seed = static_cast<std::uint64_t>(*seed);
-  }
-}
-
 void refuse_formats(const Fields& request) {
   const auto format = request.object("response_format");
   if (!format) return;
@@ -139,6 +94,51 @@ std::uint64_t drawn_seed() {
 }
 
 }  // namespace
+
+std::vector<std::string> parse_stops(const Fields& request) {
+  std::vector<std::string> stops;
+  const json::value* value = request.find("stop");
+  if (value == nullptr) return stops;
+  const std::string place = request.place("stop");
+  const auto add = [&](const json::value& stop, const std::string& where) {
+    const std::string_view text = text_of(stop, where);
+    if (text.empty()) throw_invalid(where, "a stop sequence cannot be empty");
+    if (text.size() > kMaxStopBytes) {
+      throw_invalid(where, base::cat("a stop sequence has at most ", kMaxStopBytes, " bytes, got ", text.size()));
+    }
+    stops.emplace_back(text);
+  };
+  if (!value->is_array()) {
+    if (!value->is_string()) throw_wrong_type(place, "a string or an array of strings", *value);
+    // Some clients send "" for none.
+    if (!value->get_string().empty()) add(*value, place);
+    return stops;
+  }
+  const json::array& array = value->get_array();
+  if (array.size() > kMaxStops) {
+    throw_invalid(place, base::cat("at most ", kMaxStops, " stop sequences, got ", array.size()));
+  }
+  for (const json::value& stop : array) add(stop, base::cat(place, "[", stops.size(), "]"));
+  return stops;
+}
+
+void parse_sampling(const Fields& request, CommonRequest& out) {
+  constexpr auto kMost = std::numeric_limits<std::int64_t>::max();
+  out.temperature = request.number("temperature", 0, 2);
+  out.top_p = request.number("top_p", 0, 1);
+  out.min_p = request.number("min_p", 0, 1);
+  out.top_k = request.integer("top_k", -1, kMost);
+  if (out.top_k == -1) out.top_k = 0;
+  out.repeat_penalty = request.number("repetition_penalty", 0, 10);
+  if (!out.repeat_penalty) out.repeat_penalty = request.number("repeat_penalty", 0, 10);
+  out.presence_penalty = request.number("presence_penalty", -2, 2);
+  out.frequency_penalty = request.number("frequency_penalty", -2, 2);
+  out.logit_bias = parse_biases(request);
+  out.min_tokens = static_cast<std::size_t>(request.integer("min_tokens", 0, kMaxTokens).value_or(0));
+  if (const auto seed = request.integer("seed", std::numeric_limits<std::int64_t>::min(), kMost)) {
+    out.seed = static_cast<std::uint64_t>(*seed);
+  }
+}
 
 CommonRequest parse_common(const Fields& request) {
   CommonRequest out;

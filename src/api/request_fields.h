@@ -42,4 +42,8 @@ struct CommonRequest {
 /// Throws ApiError.
 CommonRequest parse_common(const Fields& request);
 
+/// Parts of it, for requests that have the same fields elsewhere. Throw ApiError.
+void parse_sampling(const Fields& fields, CommonRequest& out);
+std::vector<std::string> parse_stops(const Fields& fields);
+
 }  // namespace minke::api

@@ -14,6 +14,7 @@
 #include "api/messages_stream.h"
 #include "api/reply_format.h"
 #include "api/reply_stream.h"
+#include "api/service_parts.h"
 #include "base/cat.h"
 
 namespace minke::api {
@@ -21,25 +22,9 @@ namespace {
 
 namespace json = boost::json;
 
-Response json_response(const json::object& body) { return {.body = json::serialize(body)}; }
-
 /// A cache is one user's; names and users may hold anything, so their lengths part them.
 std::string salt_of(const Identity& identity, const std::string& user) {
   return base::cat(identity.name.size(), ":", identity.name, ":", user);
-}
-
-engine::Request engine_request(const Model& model, const CommonRequest& common, text::Thinking thinking,
-                               const Identity& identity) {
-  engine::Request request;
-  request.sampling = common.sampling(model.defaults(thinking));
-  request.max_tokens = common.max_tokens.value_or(0);
-  request.min_tokens = common.min_tokens;
-  if (!common.ignore_eos) request.stop_tokens = model.stop_tokens;
-  request.stop_tokens.insert(request.stop_tokens.end(), common.stop_tokens.begin(), common.stop_tokens.end());
-  request.identity = identity.name;
-  request.salt = salt_of(identity, common.user);
-  request.samples = common.samples;
-  return request;
 }
 
 Envelope envelope(const Model& model, const CommonRequest& common, std::string_view id_prefix, Dialect dialect) {
@@ -82,9 +67,28 @@ json::object model_json(const Model& model, const std::string& name, Dialect dia
 
 }  // namespace
 
+engine::Request engine_request(const Model& model, const CommonRequest& common, text::Thinking thinking,
+                               const Identity& identity) {
+  engine::Request request;
+  request.sampling = common.sampling(model.defaults(thinking));
+  request.max_tokens = common.max_tokens.value_or(0);
+  request.min_tokens = common.min_tokens;
+  if (!common.ignore_eos) request.stop_tokens = model.stop_tokens;
+  request.stop_tokens.insert(request.stop_tokens.end(), common.stop_tokens.begin(), common.stop_tokens.end());
+  request.identity = identity.name;
+  request.salt = salt_of(identity, common.user);
+  request.samples = common.samples;
+  return request;
+}
+
+Response json_response(const json::object& body) { return {.body = json::serialize(body)}; }
+
 const Model& Service::find(std::string_view name, Dialect dialect) const {
   // Anthropic's clients have their models' names built in, as DeepSeek's have theirs.
   const bool claude = dialect == Dialect::anthropic && name.starts_with("claude-");
+  if (dialect == Dialect::ollama && name.ends_with(":latest") && !model_->answers_to(name)) {
+    name.remove_suffix(std::string_view(":latest").size());
+  }
   if (!claude && !model_->answers_to(name)) {
     throw ApiError(Fault::unknown_model, base::cat("the model \"", name, "\" is not loaded; there is ", model_->name),
                    "model");

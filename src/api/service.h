@@ -36,6 +36,12 @@ class Service {
   /// Anthropic's.
   Answer messages(const Call& call) const;
   Response count_tokens(const Call& call) const;
+  /// Ollama's (service_ollama.cc).
+  Answer ollama_chat(const Call& call) const;
+  Answer ollama_generate(const Call& call) const;
+  Response ollama_tags() const;
+  Response ollama_running() const;
+  Response ollama_show(const Call& call) const;
   /// {"tokens","count","max_model_len"} of llama.cpp's "content", vLLM's "prompt", or "messages".
   Response tokenize(const Call& call) const;
   Response detokenize(const Call& call) const;

@@ -91,6 +91,8 @@ ServedModel load_served_model(std::shared_ptr<const formats::Checkpoint> checkpo
   model->aliases = std::move(as.aliases);
   model->created = static_cast<std::int64_t>(std::time(nullptr));
   model->context = served.info.context;
+  model->architecture = models::architecture_name(*checkpoint);
+  model->bytes = served.info.weight_bytes;
   model->description = start_text(served.info, options.context != 0);
   model->thinking = as.chat.thinking();
   model->date = [chat = std::move(as.chat)] { return chat.date_text(); };

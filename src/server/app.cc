@@ -35,6 +35,7 @@ bool is_plain_id(std::string_view id) {
 /// Of a path that is no route, too, for the shape of its error.
 api::Dialect dialect_of(std::string_view path) {
   if (path.starts_with("/v1/messages") || path.starts_with("/anthropic")) return api::Dialect::anthropic;
+  if (path.starts_with("/api/")) return api::Dialect::ollama;
   return path.starts_with("/v1") ? api::Dialect::openai : api::Dialect::deepseek;
 }
 
@@ -46,6 +47,9 @@ bool is_quick(Action action) {
     case Action::detokenize:
     case Action::messages:
     case Action::count_tokens:
+    case Action::ollama_chat:
+    case Action::ollama_generate:
+    case Action::ollama_show:
       return false;
     case Action::index:
     case Action::health:
@@ -53,6 +57,9 @@ bool is_quick(Action action) {
     case Action::metrics:
     case Action::models:
     case Action::model:
+    case Action::ollama_version:
+    case Action::ollama_tags:
+    case Action::ollama_running:
       break;
   }
   return true;
@@ -102,7 +109,8 @@ HttpHandler::Admission App::admit(HttpRequest& request) {
 Response App::preflight() const {
   Response response{.status = 200, .content_type = "text/plain", .body = {}};
   response.headers = {{"Access-Control-Allow-Methods", "GET, POST, OPTIONS"},
-                      {"Access-Control-Allow-Headers", "authorization, content-type, x-api-key, x-request-id, anthropic-version, anthropic-beta"},
+                      {"Access-Control-Allow-Headers",
+                       "authorization, content-type, x-api-key, x-request-id, anthropic-version, anthropic-beta"},
                       {"Access-Control-Max-Age", "600"}};
   return response;
 }
@@ -130,6 +138,8 @@ api::Answer App::dispatch(const HttpRequest& request, const Match& match, std::f
       return health(false);
     case Action::ready:
       return health(true);
+    case Action::ollama_version:
+      return Response{.body = json::serialize(json::object{{"version", api::json_text(options_.version)}})};
     case Action::metrics: {
       api::GeneratorStatus status;
       if (service) status = service->loaded().generator->status();
@@ -160,6 +170,16 @@ api::Answer App::dispatch(const HttpRequest& request, const Match& match, std::f
       return service->messages(call);
     case Action::count_tokens:
       return service->count_tokens(call);
+    case Action::ollama_tags:
+      return service->ollama_tags();
+    case Action::ollama_running:
+      return service->ollama_running();
+    case Action::ollama_show:
+      return service->ollama_show(call);
+    case Action::ollama_chat:
+      return service->ollama_chat(call);
+    case Action::ollama_generate:
+      return service->ollama_generate(call);
     default:
       break;
   }

@@ -451,7 +451,7 @@ asio::awaitable<bool> HttpConnection::send_piece(Exchange& exchange, api::Stream
   if (!exchange.head_sent) {
     api::Response response;
     if (stream.is_events()) {
-      response.content_type = "text/event-stream; charset=utf-8";
+      response.content_type = stream.content_type();
       // Proxies must neither keep nor collect what streams.
       response.headers = {{"Cache-Control", "no-cache"}, {"X-Accel-Buffering", "no"}};
     }

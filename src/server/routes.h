@@ -15,7 +15,26 @@ enum class Scope {
   inference,  ///< whoever has a key
 };
 
-enum class Action { index, health, ready, metrics, models, model, chat, completions, tokenize, detokenize, messages, count_tokens };
+enum class Action {
+  index,
+  health,
+  ready,
+  metrics,
+  models,
+  model,
+  chat,
+  completions,
+  tokenize,
+  detokenize,
+  messages,
+  count_tokens,
+  ollama_version,
+  ollama_tags,
+  ollama_running,
+  ollama_show,
+  ollama_chat,
+  ollama_generate
+};
 
 struct Route {
   std::string_view method, path;  ///< a path that ends in '/' takes a name after it

@@ -1,8 +1,12 @@
 // Anthropic's messages: requests, whole replies, events, errors.
+#include <chrono>
+#include <thread>
+
 #include <gtest/gtest.h>
 
 #include "api/messages_request.h"
 #include "api/service.h"
+#include "formats/json.h"
 #include "support/fake_model.h"
 
 namespace minke::api {
@@ -54,7 +58,8 @@ TEST(MessagesRequest, RefusesByName) {
   EXPECT_NO_THROW(parse(R"("model":"m","messages":[{"role":"user","content":"hi"}])", true));
   EXPECT_EQ(refused_param(R"("max_tokens":5,"messages":[{"role":"user","content":"hi"}])"), "model");
   EXPECT_EQ(refused_param(R"("model":"m","max_tokens":5)"), "messages");
-  EXPECT_EQ(refused_param(R"("model":"m","max_tokens":5,"messages":[{"role":"tool","content":"hi"}])"), "messages[0].role");
+  EXPECT_EQ(refused_param(R"("model":"m","max_tokens":5,"messages":[{"role":"tool","content":"hi"}])"),
+            "messages[0].role");
   EXPECT_EQ(refused_param(R"("model":"m","max_tokens":5,"messages":[{"role":"user"}])"), "messages[0].content");
   EXPECT_EQ(refused_param(R"("model":"m","max_tokens":5,"messages":[{"role":"user","content":[{"type":"image"}]}])"),
             "messages[0].content[0].type");
@@ -124,14 +129,16 @@ TEST(Messages, EventsOpenAndCloseTheirBlocks) {
 
 TEST(Messages, EndsSayWhy) {
   const FakeModel fake = test::fake_model({.text = "one END two", .endless = true});
-  const json::object stopped = formats::parse_json(answer(fake, kAsk + R"(,"stop_sequences":["x","END"])"), "m").as_object();
+  const json::object stopped =
+      formats::parse_json(answer(fake, kAsk + R"(,"stop_sequences":["x","END"])"), "m").as_object();
   EXPECT_EQ(stopped.at("stop_reason").as_string(), "stop_sequence");
   EXPECT_EQ(stopped.at("stop_sequence").as_string(), "END");
   const FakeModel full = test::fake_model({.text = std::string(60, 'a')});
   EXPECT_EQ(formats::parse_json(answer(full, kAsk), "m").at("stop_reason").as_string(), "max_tokens");
   const FakeModel broken = test::fake_model({.text = "a", .error = "not finite"});
-  EXPECT_NE(answer(broken, kAsk + R"(,"stream":true)", Stream::State::broken).find("event: error\ndata: {\"type\":\"error\""),
-            std::string::npos);
+  EXPECT_NE(
+      answer(broken, kAsk + R"(,"stream":true)", Stream::State::broken).find("event: error\ndata: {\"type\":\"error\""),
+      std::string::npos);
 }
 
 TEST(Messages, CountTokensIsWhatTheMessageCosts) {

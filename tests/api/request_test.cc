@@ -95,9 +95,19 @@ TEST(ChatRequest, ThinkingIsAskedForInManyWays) {
 
 /// Every numeric field with what no number of its kind can be.
 TEST(ChatRequest, NumbersOutOfRangeAreRefusedByName) {
-  constexpr const char* kFields[] = {
-      "temperature",           "top_p", "min_p", "top_k",       "repetition_penalty", "max_tokens",
-      "max_completion_tokens", "n",     "seed",  "top_logprobs", "presence_penalty", "frequency_penalty", "min_tokens"};
+  constexpr const char* kFields[] = {"temperature",
+                                     "top_p",
+                                     "min_p",
+                                     "top_k",
+                                     "repetition_penalty",
+                                     "max_tokens",
+                                     "max_completion_tokens",
+                                     "n",
+                                     "seed",
+                                     "top_logprobs",
+                                     "presence_penalty",
+                                     "frequency_penalty",
+                                     "min_tokens"};
   for (const std::string field : kFields) {
     for (const char* value :
          {"NaN", "Infinity", "-Infinity", "1e999", "-1e30", "18446744073709551615", "\"1\"", "true", "[1]", "{}"}) {

@@ -66,12 +66,17 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string_view body = fuzz::text_of(data + 1, size - 1);
   const api::Service service(world.fake.model);
   const bool messages = (data[0] & 8U) != 0;
-  const api::Dialect dialect = messages                 ? api::Dialect::anthropic
+  const api::Dialect dialect = messages              ? api::Dialect::anthropic
                                : (data[0] & 4U) != 0 ? api::Dialect::deepseek
-                                                       : api::Dialect::openai;
+                                                     : api::Dialect::openai;
   const api::Call call{.dialect = dialect, .body = body, .identity = {"fuzz"}, .notify = [] {}};
   world.taker->from_ids = (data[0] & 3U) == 1;
   try {
+    if ((data[0] & 16U) != 0) {
+      const api::Call ollama{.dialect = api::Dialect::ollama, .body = body, .identity = {"fuzz"}, .notify = [] {}};
+      check_stream((data[0] & 1U) != 0 ? service.ollama_chat(ollama) : service.ollama_generate(ollama));
+      return 0;
+    }
     switch (data[0] & 3U) {
       case 0:
         check_stream(messages ? service.messages(call) : service.chat_completions(call));

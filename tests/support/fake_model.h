@@ -180,6 +180,7 @@ inline FakeModel fake_model(Script script, text::Encoding encoding = text::Encod
   fake.model->created = 1700000000;
   fake.model->context = 4096;
   fake.model->description = "a stand-in";
+  fake.model->architecture = "llama";
   fake.model->tokenizer = fake_tokenizer();
   fake.model->encoding = text::ChatEncoding::create(encoding);
   fake.model->encoding->mark_control(*fake.model->tokenizer);

@@ -1,0 +1,79 @@
+#include "api/ollama_request.h"
+
+#include <limits>
+#include <utility>
+
+#include "api/api_error.h"
+#include "api/chat_request.h"
+#include "api/field_table.h"
+#include "base/cat.h"
+#include "text/json_access.h"
+
+namespace minke::api {
+namespace {
+
+namespace json = boost::json;
+
+constexpr std::int64_t kMostPredicted = std::int64_t{1} << 32;
+
+/// Ollama's names for what other requests have at the top.
+void parse_options(const Fields& request, CommonRequest& out) {
+  const auto options = request.object("options");
+  if (!options) return;
+  // -1 and -2: until the context is full.
+  const auto most = options->integer("num_predict", -2, kMostPredicted);
+  if (most && *most > 0) out.max_tokens = static_cast<std::size_t>(*most);
+  parse_sampling(*options, out);
+  out.stops = parse_stops(*options);
+}
+
+CommonRequest common_of(const Fields& request) {
+  CommonRequest out;
+  const auto model = request.text("model");
+  if (!model || model->empty()) throw ApiError(Fault::malformed, "model: missing", "model");
+  out.model = *model;
+  out.stream = request.flag("stream").value_or(true);
+  parse_options(request, out);
+  return out;
+}
+
+text::Thinking thinking_asked(const Fields& request) {
+  const json::value* think = request.find("think");
+  if (think == nullptr) return text::Thinking::automatic;
+  if (think->is_bool()) return think->get_bool() ? text::Thinking::on : text::Thinking::off;
+  const std::string_view level = text_of(*think, "think");
+  if (level == "low" || level == "medium" || level == "high" || level == "max") return text::Thinking::on;
+  throw_invalid("think", "expected true, false, low, medium, high or max");
+}
+
+}  // namespace
+
+OllamaRequest parse_ollama_chat(const Fields& request) {
+  refuse_fields(request, ollama_rules());
+  OllamaRequest out;
+  out.common = common_of(request);
+  out.thinking = thinking_asked(request);
+  const json::array* messages = request.array("messages");
+  out.nothing = messages == nullptr || messages->empty();
+  if (out.nothing) return out;
+  out.messages = parse_messages(request);
+  return out;
+}
+
+OllamaRequest parse_ollama_generate(const Fields& request) {
+  refuse_fields(request, ollama_rules());
+  OllamaRequest out;
+  out.common = common_of(request);
+  out.thinking = thinking_asked(request);
+  out.raw = request.flag("raw").value_or(false);
+  out.prompt = request.text("prompt").value_or("");
+  out.nothing = out.prompt.empty();
+  if (out.nothing || out.raw) return out;
+  if (const auto system = request.text("system"); system && !system->empty()) {
+    out.messages.push_back({.role = text::Role::system, .content = std::string(*system), .reasoning = {}});
+  }
+  out.messages.push_back({.role = text::Role::user, .content = std::exchange(out.prompt, {}), .reasoning = {}});
+  return out;
+}
+
+}  // namespace minke::api

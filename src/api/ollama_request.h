@@ -1,0 +1,26 @@
+// POST /api/chat and /api/generate, Ollama's: what is asked for.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "api/request_fields.h"
+#include "text/chat.h"
+
+namespace minke::api {
+
+struct OllamaRequest {
+  CommonRequest common;
+  std::vector<text::Message> messages;  ///< of a chat; of generate: `system` and `prompt`, unless it is raw
+  std::string prompt;                   ///< of a raw generate: text as it is
+  bool raw = false;
+  text::Thinking thinking = text::Thinking::automatic;
+  /// No messages, no prompt: clients ask so for the model to be loaded.
+  bool nothing = false;
+};
+
+/// Throw ApiError.
+OllamaRequest parse_ollama_chat(const Fields& request);
+OllamaRequest parse_ollama_generate(const Fields& request);
+
+}  // namespace minke::api

@@ -1,0 +1,122 @@
+#include "api/ollama_stream.h"
+
+#include <ctime>
+#include <utility>
+
+#include <boost/json/serialize.hpp>
+
+#include "api/json_text.h"
+#include "api/reply_stream.h"
+#include "base/cat.h"
+
+namespace minke::api {
+namespace {
+
+namespace json = boost::json;
+
+std::int64_t nanoseconds(double seconds) { return static_cast<std::int64_t>(seconds * 1e9); }
+
+json::object head_of(std::string_view model) {
+  return {{"model", json_bytes(model)}, {"created_at", json_text(ollama_time(std::time(nullptr)))}};
+}
+
+void add_text(OllamaKind kind, std::string_view content, std::string_view thinking, json::object& out) {
+  if (kind == OllamaKind::generate) {
+    out["response"] = json_text(content);
+    if (!thinking.empty()) out["thinking"] = json_text(thinking);
+    return;
+  }
+  json::object message{{"role", "assistant"}, {"content", json_text(content)}};
+  if (!thinking.empty()) message["thinking"] = json_text(thinking);
+  out["message"] = std::move(message);
+}
+
+class OllamaStream final : public ReplyStream {
+ public:
+  OllamaStream(std::unique_ptr<Generation> generation, OllamaKind kind, std::string model, bool lines)
+      : ReplyStream(std::move(generation), lines), kind_(kind), model_(std::move(model)) {}
+
+  std::string_view content_type() const noexcept override {
+    return is_events() ? "application/x-ndjson" : "application/json";
+  }
+
+  /// Its clients take every line for JSON: a piece of nothing is what they skip.
+  void keep_alive(std::string& out) const override {
+    if (is_events()) {
+      append({}, {}, out);
+    } else {
+      out += "\n";
+    }
+  }
+
+ private:
+  void take(Generation::Piece&& piece, std::string& out) override {
+    if (piece.end) reason_ = *piece.end;
+    if (is_events()) {
+      if (!piece.delta.content.empty() || !piece.delta.reasoning.empty()) {
+        append(piece.delta.content, piece.delta.reasoning, out);
+      }
+      return;
+    }
+    content_ += piece.delta.content;
+    thinking_ += piece.delta.reasoning;
+  }
+
+  void complete(std::string& out) override {
+    const Spent& spent = this->spent();
+    json::object last = head_of(model_);
+    add_text(kind_, content_, thinking_, last);
+    last["done"] = true;
+    last["done_reason"] = reason_ == engine::FinishReason::stop ? "stop" : "length";
+    last["total_duration"] = nanoseconds(spent.queue_seconds + spent.prefill_seconds + spent.decode_seconds);
+    last["load_duration"] = 0;
+    last["prompt_eval_count"] = spent.prompt_tokens;
+    last["prompt_eval_duration"] = nanoseconds(spent.prefill_seconds);
+    last["eval_count"] = spent.output_tokens;
+    last["eval_duration"] = nanoseconds(spent.decode_seconds);
+    out += json::serialize(last);
+    if (is_events()) out += "\n";
+  }
+
+  void fail(std::string& out) override {
+    if (is_events()) out += base::cat(error()->body(Dialect::ollama), "\n");
+  }
+
+  void append(std::string_view content, std::string_view thinking, std::string& out) const {
+    json::object line = head_of(model_);
+    add_text(kind_, content, thinking, line);
+    line["done"] = false;
+    out += base::cat(json::serialize(line), "\n");
+  }
+
+  OllamaKind kind_;
+  std::string model_;
+  std::string content_, thinking_;  // of a reply that is not sent in lines
+  engine::FinishReason reason_ = engine::FinishReason::stop;
+};
+
+}  // namespace
+
+std::unique_ptr<Stream> make_ollama_stream(std::unique_ptr<Generation> generation, OllamaKind kind, std::string model,
+                                           bool lines) {
+  return std::make_unique<OllamaStream>(std::move(generation), kind, std::move(model), lines);
+}
+
+json::object ollama_loaded(OllamaKind kind, std::string_view model) {
+  json::object body = head_of(model);
+  add_text(kind, {}, {}, body);
+  body["done"] = true;
+  body["done_reason"] = "load";
+  return body;
+}
+
+std::string ollama_time(std::int64_t seconds) {
+  const auto time = static_cast<std::time_t>(seconds);
+  std::tm t{};
+  ::gmtime_r(&time, &t);
+  const auto two = [](int n) { return base::cat(n < 10 ? "0" : "", n); };
+  return base::cat(t.tm_year + 1900, "-", two(t.tm_mon + 1), "-", two(t.tm_mday), "T", two(t.tm_hour), ":",
+                   two(t.tm_min), ":", two(t.tm_sec), "Z");
+}
+
+}  // namespace minke::api

@@ -1,0 +1,25 @@
+// Replies as Ollama's: one JSON object a line, or one alone.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include <boost/json/object.hpp>
+
+#include "api/answer.h"
+
+namespace minke::api {
+
+enum class OllamaKind { chat, generate };
+
+std::unique_ptr<Stream> make_ollama_stream(std::unique_ptr<Generation> generation, OllamaKind kind, std::string model,
+                                           bool lines);
+
+/// What a request without messages or a prompt is answered with: the model is loaded.
+boost::json::object ollama_loaded(OllamaKind kind, std::string_view model);
+
+/// "2026-11-22T20:00:00Z".
+std::string ollama_time(std::int64_t seconds);
+
+}  // namespace minke::api
