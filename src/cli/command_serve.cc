@@ -220,7 +220,8 @@ int serve(const Session& session, const ServeFlags& flags) {
 }  // namespace
 
 void add_serve_command(CLI::App& app, Session& session) {
-  CLI::App* command = app.add_subcommand("serve", "Serve a model to programs: the APIs of OpenAI, DeepSeek, Anthropic, Ollama");
+  CLI::App* command =
+      app.add_subcommand("serve", "Serve a model to programs: the APIs of OpenAI, DeepSeek, Anthropic, Ollama");
   const auto flags = std::make_shared<ServeFlags>();
   command->add_option("MODEL", flags->model, "Store name or path")->required()->option_text("");
   add_server_flags(*command, *flags);
