@@ -39,6 +39,25 @@ api::Dialect dialect_of(std::string_view path) {
   return path.starts_with("/v1") ? api::Dialect::openai : api::Dialect::deepseek;
 }
 
+/// A reply that holds its place among the requests.
+class AdmittedStream final : public api::Stream {
+ public:
+  AdmittedStream(std::unique_ptr<api::Stream> stream, std::unique_ptr<Admission::Ticket> ticket)
+      : ticket_(std::move(ticket)), stream_(std::move(stream)) {}
+
+  bool is_events() const noexcept override { return stream_->is_events(); }
+  std::string_view content_type() const noexcept override { return stream_->content_type(); }
+  State poll(std::string& out) override { return stream_->poll(out); }
+  void keep_alive(std::string& out) const override { stream_->keep_alive(out); }
+  const std::optional<ApiError>& error() const noexcept override { return stream_->error(); }
+  const api::Spent& spent() const noexcept override { return stream_->spent(); }
+  double estimated_wait() const noexcept override { return stream_->estimated_wait(); }
+
+ private:
+  std::unique_ptr<Admission::Ticket> ticket_;
+  std::unique_ptr<api::Stream> stream_;  // ends first
+};
+
 bool is_quick(Action action) {
   switch (action) {
     case Action::chat:
@@ -67,7 +86,7 @@ bool is_quick(Action action) {
 
 }  // namespace
 
-App::App(AppOptions options) : options_(std::move(options)), access_(options_.access) {}
+App::App(AppOptions options) : options_(std::move(options)), access_(options_.access), admission_(options_.places) {}
 
 void App::serve(std::shared_ptr<const api::Service> service) {
   const std::lock_guard lock(mutex_);
@@ -158,16 +177,10 @@ api::Answer App::dispatch(const HttpRequest& request, const Match& match, std::f
       return service->models(route.dialect);
     case Action::model:
       return service->model(match.name, route.dialect);
-    case Action::chat:
-      return service->chat_completions(call);
-    case Action::completions:
-      return service->completions(call);
     case Action::tokenize:
       return service->tokenize(call);
     case Action::detokenize:
       return service->detokenize(call);
-    case Action::messages:
-      return service->messages(call);
     case Action::count_tokens:
       return service->count_tokens(call);
     case Action::ollama_tags:
@@ -176,14 +189,41 @@ api::Answer App::dispatch(const HttpRequest& request, const Match& match, std::f
       return service->ollama_running();
     case Action::ollama_show:
       return service->ollama_show(call);
-    case Action::ollama_chat:
-      return service->ollama_chat(call);
-    case Action::ollama_generate:
-      return service->ollama_generate(call);
     default:
       break;
   }
-  throw ApiError(Fault::internal, "a route without an action");
+  return start_reply(request, *service, route, call);
+}
+
+/// Routes that compute something.
+api::Answer App::start_reply(const HttpRequest& request, const api::Service& service, const Route& route,
+                             const api::Call& call) {
+  std::unique_ptr<Admission::Ticket> ticket = admission_.enter(request.identity);
+  if (!ticket) throw ApiError(Fault::overloaded, "as much runs and waits already as may; try again later");
+  api::Answer answer;
+  switch (route.action) {
+    case Action::chat:
+      answer = service.chat_completions(call);
+      break;
+    case Action::completions:
+      answer = service.completions(call);
+      break;
+    case Action::messages:
+      answer = service.messages(call);
+      break;
+    case Action::ollama_chat:
+      answer = service.ollama_chat(call);
+      break;
+    case Action::ollama_generate:
+      answer = service.ollama_generate(call);
+      break;
+    default:
+      throw ApiError(Fault::internal, "a route without an action");
+  }
+  if (auto* stream = std::get_if<std::unique_ptr<api::Stream>>(&answer)) {
+    *stream = std::make_unique<AdmittedStream>(std::move(*stream), std::move(ticket));
+  }
+  return answer;
 }
 
 Response App::error_response(const ApiError& error, api::Dialect dialect) const {

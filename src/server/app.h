@@ -11,6 +11,7 @@
 
 #include "api/service.h"
 #include "server/access.h"
+#include "server/admission.h"
 #include "server/http.h"
 #include "server/metrics.h"
 #include "server/routes.h"
@@ -20,6 +21,8 @@ namespace minke::server {
 struct AppOptions {
   AccessOptions access;
   std::size_t max_body = std::size_t{16} << 20;  ///< bytes: a million tokens of text are some five million
+  std::size_t places =
+      0;  ///< requests that run and wait at most, shared among identities; 0: the engine's queue decides
   std::string version;
   /// A line of JSON for each request, without line end; from the server's thread. No prompts, no keys.
   std::function<void(std::string_view line)> log;
@@ -44,6 +47,8 @@ class App final : public HttpHandler {
 
  private:
   api::Answer dispatch(const HttpRequest& request, const Match& match, std::function<void()>&& notify);
+  api::Answer start_reply(const HttpRequest& request, const api::Service& service, const Route& route,
+                          const api::Call& call);
   api::Response error_response(const api::ApiError& error, api::Dialect dialect) const;
   api::Response health(bool must_be_ready) const;
   api::Response preflight() const;
@@ -51,6 +56,7 @@ class App final : public HttpHandler {
 
   AppOptions options_;
   Access access_;
+  Admission admission_;
   Metrics metrics_;  // the server's thread's
   mutable std::mutex mutex_;
   std::shared_ptr<const api::Service> service_;

@@ -1,0 +1,164 @@
+"""`minke serve` with SmolLM2 under load: more requests than it takes, clients that only hold connections, a server that is
+killed.
+
+  overload  keys with unequal numbers of clients, four times as many requests as the server takes at once and queues:
+            each is answered or told truthfully when to retry; backlogged keys get equal shares (Jain's index >= 0.95)
+  crowd     (--long) 1,000 streams at once beside 10,000 idle connections: none is lost, memory stays bounded
+  kills     kill -9 while replies run, 5 times (--long: 50): the next start serves the same reply
+
+usage: server_load.py --minke BINARY [--long]
+Ends with "N passed, N failed"; status 77 and SKIPPED where the model is not in the store.
+"""
+
+import argparse
+import asyncio
+import json
+import resource
+import time
+
+from minke_server import MODEL, Checks, Server, need_model
+
+QUESTION = "What is the capital of France? Answer in one sentence."
+KEYS = {"alice": 12, "bob": 6, "carol": 3, "dave": 3}  # clients of each
+PARALLEL, QUEUE = 2, 4
+JAIN = 0.95
+
+
+def body(question, tokens, stream, seed=0):
+    return json.dumps({"model": MODEL, "messages": [{"role": "user", "content": question}], "temperature": 0, "stream": stream,
+                       "max_tokens": tokens, "ignore_eos": True, "seed": seed}).encode()
+
+
+def port_of(server):
+    return int(server.url.rsplit(":", 1)[1])
+
+
+async def ask(port, payload, key=None):
+    """Status, headers and everything that came, over a connection of its own. Status 0: the server ended it early."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Length: {len(payload)}\r\n"
+        if key:
+            head += f"Authorization: Bearer {key}-secret\r\n"
+        writer.write(head.encode() + b"\r\n" + payload)
+        text = await reader.read()
+        while more := await reader.read():
+            text += more
+    except ConnectionError:
+        return 0, {}, ""
+    finally:
+        writer.close()
+    top, _, rest = text.partition(b"\r\n\r\n")
+    lines = top.decode().split("\r\n")
+    if len(lines[0].split()) < 2:
+        return 0, {}, ""
+    headers = dict(line.lower().split(": ", 1) for line in lines[1:])
+    return int(lines[0].split()[1]), headers, rest.decode(errors="replace")
+
+
+class Suite(Checks):
+    def __init__(self, minke, long):
+        super().__init__()
+        self.minke, self.long = minke, long
+
+    def test_overload(self):
+        flags = [flag for name in KEYS for flag in ("--api-key", f"{name}:{name}-secret")]
+        server = Server(self.minke, "--parallel", str(PARALLEL), "--queue", str(QUEUE), *flags)
+        tokens, statuses, untruthful = dict.fromkeys(KEYS, 0), {}, []
+        end = time.monotonic() + (300 if self.long else 20)
+
+        async def client(name, number):
+            while time.monotonic() < end:
+                status, headers, text = await ask(port_of(server), body(f"{QUESTION} {name} {number}", 16, True), name)
+                statuses[status] = statuses.get(status, 0) + 1
+                if status == 200 and text.endswith("data: [DONE]\n\n\r\n0\r\n\r\n"):
+                    tokens[name] += text.count('"content":') - 1
+                elif status in (429, 503) and int(headers.get("retry-after", 0)) >= 1:
+                    # Sooner than it was told: the queue is to stay full, so that shares mean something.
+                    await asyncio.sleep(0.02)
+                else:
+                    untruthful.append((status, text[-200:]))
+
+        async def all_clients():
+            await asyncio.gather(*[client(name, i) for name, count in KEYS.items() for i in range(count)])
+
+        asyncio.run(all_clients())
+        self.check("each is answered or told to retry", not untruthful, untruthful[:3])
+        self.check("there was an overload", statuses.get(503, 0) > 0 and statuses.get(200, 0) > 0, statuses)
+        shares = list(tokens.values())
+        index = sum(shares) ** 2 / (len(shares) * sum(s * s for s in shares)) if any(shares) else 0
+        print(f"overload: {statuses}, tokens {tokens}, Jain's index {index:.3f}", flush=True)
+        self.check("shares are equal", index >= JAIN, (index, tokens))
+        self.check("status 0 at the end", server.stop() == 0)
+
+    def test_kills(self):
+        wanted, slowest = None, 0.0
+        for _ in range(50 if self.long else 5):
+            start = time.monotonic()
+            server = Server(self.minke)
+            slowest = max(slowest, time.monotonic() - start)
+
+            async def under_load(port):
+                load = [asyncio.create_task(ask(port, body(f"{QUESTION} {i}", 400, True))) for i in range(6)]
+                _, _, text = await ask(port, body(QUESTION, 12, False))
+                server.process.kill()
+                await asyncio.gather(*load, return_exceptions=True)
+                return text
+
+            reply = asyncio.run(under_load(port_of(server)))
+            reply = json.loads(reply[reply.index("{"):reply.rindex("}") + 1])["choices"][0]["message"]["content"]
+            server.process.wait(timeout=30)
+            wanted = wanted or reply
+            if reply != wanted:
+                self.check("the same reply after a kill", False, (reply, wanted))
+                return
+        self.check("the same reply after each kill", wanted)
+        print(f"kills: slowest start {slowest:.2f} s", flush=True)
+
+    def test_crowd(self):
+        if not self.long:
+            return
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        if hard < 24000:
+            print(f"crowd: left out, as the system allows {hard} open files")
+            return
+        server = Server(self.minke, "--queue", "2000", "--no-access-log")
+
+        def memory():
+            with open(f"/proc/{server.process.pid}/status", encoding="utf-8") as file:
+                return next(int(line.split()[1]) for line in file if line.startswith("VmRSS")) / 1024
+
+        async def crowd():
+            idle = [await asyncio.open_connection("127.0.0.1", port_of(server)) for _ in range(10000)]
+            before = memory()
+            replies = await asyncio.gather(*[ask(port_of(server), body(f"{QUESTION} {i}", 4, True)) for i in range(1000)])
+            for reader, writer in idle[::100]:
+                writer.write(b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+                self.idle_served += (await reader.readline()).startswith(b"HTTP/1.1 200")
+            for _, writer in idle:
+                writer.close()
+            return replies, before
+
+        self.idle_served = 0
+        replies, before = asyncio.run(crowd())
+        whole = sum(status == 200 and "data: [DONE]" in text for status, _, text in replies)
+        print(f"crowd: {whole} of 1000 streams whole; {before:.0f} MB with 10,000 idle, {memory():.0f} MB after", flush=True)
+        self.check("nothing lost", whole == 1000, [r for r in replies if r[0] != 200][:2])
+        self.check("idle connections are served", self.idle_served == 100, self.idle_served)
+        self.check("status 0 at the end", server.stop() == 0)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--minke", required=True)
+    parser.add_argument("--long", action="store_true")
+    args = parser.parse_args()
+    need_model(args.minke)
+    suite = Suite(args.minke, args.long)
+    suite.run()
+    suite.finish()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+#include "server/admission.h"
+
+#include <vector>
+
+#include <gtest/gtest.h>
+
+namespace minke::server {
+namespace {
+
+using Tickets = std::vector<std::unique_ptr<Admission::Ticket>>;
+
+std::size_t enter(Admission& admission, const std::string& who, std::size_t times, Tickets& tickets,
+                  Admission::Clock::time_point now) {
+  std::size_t entered = 0;
+  for (std::size_t i = 0; i < times; ++i) {
+    if (auto ticket = admission.enter(who, now)) {
+      tickets.push_back(std::move(ticket));
+      ++entered;
+    }
+  }
+  return entered;
+}
+
+TEST(Admission, OneAloneHasAllPlaces) {
+  Admission admission(10);
+  Tickets tickets;
+  const auto now = Admission::Clock::now();
+  EXPECT_EQ(enter(admission, "a", 20, tickets, now), 10u);
+  tickets.clear();
+  EXPECT_EQ(enter(admission, "a", 20, tickets, now), 10u) << "places are given back";
+}
+
+TEST(Admission, WithoutALimitEverybodyIsLetIn) {
+  Admission admission(0);
+  Tickets tickets;
+  EXPECT_EQ(enter(admission, "a", 1000, tickets, Admission::Clock::now()), 1000u);
+}
+
+TEST(Admission, WhoAsksMostOftenGetsNoMoreThanTheOthers) {
+  Admission admission(8);
+  Tickets a, b;
+  const auto now = Admission::Clock::now();
+  EXPECT_EQ(enter(admission, "a", 100, a, now), 8u);
+  EXPECT_EQ(enter(admission, "b", 1, b, now), 0u) << "full; but from now on b wants in";
+  a.erase(a.begin());
+  EXPECT_EQ(enter(admission, "a", 100, a, now), 0u) << "has more than its half";
+  EXPECT_EQ(enter(admission, "b", 1, b, now), 1u);
+  a.resize(3);
+  EXPECT_EQ(enter(admission, "b", 100, b, now), 3u);
+  EXPECT_EQ(enter(admission, "a", 100, a, now), 1u);
+}
+
+TEST(Admission, WhoHasGivenUpIsForgotten) {
+  Admission admission(4);
+  Tickets a, b;
+  const auto now = Admission::Clock::now();
+  enter(admission, "a", 4, a, now);
+  EXPECT_EQ(enter(admission, "b", 1, b, now), 0u);
+  a.resize(3);
+  EXPECT_EQ(enter(admission, "a", 1, a, now), 0u);
+  EXPECT_EQ(enter(admission, "a", 1, a, now + std::chrono::seconds(10)), 1u);
+}
+
+}  // namespace
+}  // namespace minke::server
