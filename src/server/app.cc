@@ -42,7 +42,7 @@ api::Dialect dialect_of(std::string_view path) {
 /// A reply that holds its place among the requests.
 class AdmittedStream final : public api::Stream {
  public:
-  AdmittedStream(std::unique_ptr<api::Stream> stream, std::unique_ptr<Admission::Ticket> ticket)
+  AdmittedStream(std::unique_ptr<api::Stream> stream, std::unique_ptr<FairPlaces::Ticket> ticket)
       : ticket_(std::move(ticket)), stream_(std::move(stream)) {}
 
   bool is_events() const noexcept override { return stream_->is_events(); }
@@ -54,7 +54,7 @@ class AdmittedStream final : public api::Stream {
   double estimated_wait() const noexcept override { return stream_->estimated_wait(); }
 
  private:
-  std::unique_ptr<Admission::Ticket> ticket_;
+  std::unique_ptr<FairPlaces::Ticket> ticket_;
   std::unique_ptr<api::Stream> stream_;  // ends first
 };
 
@@ -86,7 +86,7 @@ bool is_quick(Action action) {
 
 }  // namespace
 
-App::App(AppOptions options) : options_(std::move(options)), access_(options_.access), admission_(options_.places) {}
+App::App(AppOptions options) : options_(std::move(options)), access_(options_.access), places_(options_.places) {}
 
 void App::serve(std::shared_ptr<const api::Service> service) {
   const std::lock_guard lock(mutex_);
@@ -198,7 +198,7 @@ api::Answer App::dispatch(const HttpRequest& request, const Match& match, std::f
 /// Routes that compute something.
 api::Answer App::start_reply(const HttpRequest& request, const api::Service& service, const Route& route,
                              const api::Call& call) {
-  std::unique_ptr<Admission::Ticket> ticket = admission_.enter(request.identity);
+  std::unique_ptr<FairPlaces::Ticket> ticket = places_.enter(request.identity);
   if (!ticket) throw ApiError(Fault::overloaded, "as much runs and waits already as may; try again later");
   api::Answer answer;
   switch (route.action) {

@@ -11,7 +11,7 @@
 
 #include "api/service.h"
 #include "server/access.h"
-#include "server/admission.h"
+#include "server/fair_places.h"
 #include "server/http.h"
 #include "server/metrics.h"
 #include "server/routes.h"
@@ -56,7 +56,7 @@ class App final : public HttpHandler {
 
   AppOptions options_;
   Access access_;
-  Admission admission_;
+  FairPlaces places_;
   Metrics metrics_;  // the server's thread's
   mutable std::mutex mutex_;
   std::shared_ptr<const api::Service> service_;

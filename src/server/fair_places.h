@@ -13,25 +13,25 @@ namespace minke::server {
 /// Counts the requests of each identity. While less than half of the places are taken everybody is let in. Beyond that
 /// an identity has its share of them: the places divided by the identities that have requests here or were refused a
 /// moment ago. So whoever tries again most often does not get more than the others.
-class Admission {
+class FairPlaces {
  public:
   using Clock = std::chrono::steady_clock;
 
   /// `places`: requests that are computed at once and that wait; 0: everybody is always let in.
-  explicit Admission(std::size_t places) : places_(places) {}
-  Admission(const Admission&) = delete;
-  Admission& operator=(const Admission&) = delete;
+  explicit FairPlaces(std::size_t places) : places_(places) {}
+  FairPlaces(const FairPlaces&) = delete;
+  FairPlaces& operator=(const FairPlaces&) = delete;
 
-  /// A place, until it is destroyed. The Admission must outlive it.
+  /// A place, until it is destroyed. The FairPlaces must outlive it.
   class Ticket {
    public:
-    Ticket(Admission& admission, std::string identity) : admission_(&admission), identity_(std::move(identity)) {}
-    ~Ticket() { admission_->leave(identity_); }
+    Ticket(FairPlaces& places, std::string identity) : places_(&places), identity_(std::move(identity)) {}
+    ~Ticket() { places_->leave(identity_); }
     Ticket(const Ticket&) = delete;
     Ticket& operator=(const Ticket&) = delete;
 
    private:
-    Admission* admission_;
+    FairPlaces* places_;
     std::string identity_;
   };
 

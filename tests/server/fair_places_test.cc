@@ -1,4 +1,4 @@
-#include "server/admission.h"
+#include "server/fair_places.h"
 
 #include <vector>
 
@@ -7,10 +7,10 @@
 namespace minke::server {
 namespace {
 
-using Tickets = std::vector<std::unique_ptr<Admission::Ticket>>;
+using Tickets = std::vector<std::unique_ptr<FairPlaces::Ticket>>;
 
-std::size_t enter(Admission& admission, const std::string& who, std::size_t times, Tickets& tickets,
-                  Admission::Clock::time_point now) {
+std::size_t enter(FairPlaces& admission, const std::string& who, std::size_t times, Tickets& tickets,
+                  FairPlaces::Clock::time_point now) {
   std::size_t entered = 0;
   for (std::size_t i = 0; i < times; ++i) {
     if (auto ticket = admission.enter(who, now)) {
@@ -21,25 +21,25 @@ std::size_t enter(Admission& admission, const std::string& who, std::size_t time
   return entered;
 }
 
-TEST(Admission, OneAloneHasAllPlaces) {
-  Admission admission(10);
+TEST(FairPlaces, OneAloneHasAllPlaces) {
+  FairPlaces admission(10);
   Tickets tickets;
-  const auto now = Admission::Clock::now();
+  const auto now = FairPlaces::Clock::now();
   EXPECT_EQ(enter(admission, "a", 20, tickets, now), 10u);
   tickets.clear();
   EXPECT_EQ(enter(admission, "a", 20, tickets, now), 10u) << "places are given back";
 }
 
-TEST(Admission, WithoutALimitEverybodyIsLetIn) {
-  Admission admission(0);
+TEST(FairPlaces, WithoutALimitEverybodyIsLetIn) {
+  FairPlaces admission(0);
   Tickets tickets;
-  EXPECT_EQ(enter(admission, "a", 1000, tickets, Admission::Clock::now()), 1000u);
+  EXPECT_EQ(enter(admission, "a", 1000, tickets, FairPlaces::Clock::now()), 1000u);
 }
 
-TEST(Admission, WhoAsksMostOftenGetsNoMoreThanTheOthers) {
-  Admission admission(8);
+TEST(FairPlaces, WhoAsksMostOftenGetsNoMoreThanTheOthers) {
+  FairPlaces admission(8);
   Tickets a, b;
-  const auto now = Admission::Clock::now();
+  const auto now = FairPlaces::Clock::now();
   EXPECT_EQ(enter(admission, "a", 100, a, now), 8u);
   EXPECT_EQ(enter(admission, "b", 1, b, now), 0u) << "full; but from now on b wants in";
   a.erase(a.begin());
@@ -50,10 +50,10 @@ TEST(Admission, WhoAsksMostOftenGetsNoMoreThanTheOthers) {
   EXPECT_EQ(enter(admission, "a", 100, a, now), 1u);
 }
 
-TEST(Admission, WhoHasGivenUpIsForgotten) {
-  Admission admission(4);
+TEST(FairPlaces, WhoHasGivenUpIsForgotten) {
+  FairPlaces admission(4);
   Tickets a, b;
-  const auto now = Admission::Clock::now();
+  const auto now = FairPlaces::Clock::now();
   enter(admission, "a", 4, a, now);
   EXPECT_EQ(enter(admission, "b", 1, b, now), 0u);
   a.resize(3);

@@ -1,4 +1,4 @@
-#include "server/admission.h"
+#include "server/fair_places.h"
 
 #include <algorithm>
 
@@ -10,7 +10,7 @@ constexpr std::chrono::seconds kPatience(5);
 
 }  // namespace
 
-std::unique_ptr<Admission::Ticket> Admission::enter(const std::string& identity, Clock::time_point now) {
+std::unique_ptr<FairPlaces::Ticket> FairPlaces::enter(const std::string& identity, Clock::time_point now) {
   const std::lock_guard lock(mutex_);
   Account& account = accounts_[identity];
   if (places_ > 0 && inside_ >= (places_ + 1) / 2) {
@@ -25,7 +25,7 @@ std::unique_ptr<Admission::Ticket> Admission::enter(const std::string& identity,
 }
 
 /// Drops the accounts of those who are gone.
-std::size_t Admission::backlogged(Clock::time_point now) {
+std::size_t FairPlaces::backlogged(Clock::time_point now) {
   std::erase_if(accounts_, [&](const auto& entry) {
     return entry.second.inside == 0 &&
            (entry.second.refused == Clock::time_point() || now - entry.second.refused > kPatience);
@@ -33,7 +33,7 @@ std::size_t Admission::backlogged(Clock::time_point now) {
   return accounts_.size();
 }
 
-void Admission::leave(const std::string& identity) {
+void FairPlaces::leave(const std::string& identity) {
   const std::lock_guard lock(mutex_);
   --accounts_[identity].inside;
   --inside_;
