@@ -211,7 +211,7 @@ void refuse_fields(const Fields& request, std::span<const FieldRule> rules) {
 std::string markdown_of(std::span<const FieldRule> rules) {
   std::string text = "| field | | |\n|---|---|---|\n";
   for (const FieldRule& rule : rules) {
-    text += base::cat("| `", rule.name, "` | ", to_string(rule.treatment), " | ", rule.note);
+    text += base::cat("| `", rule.name, "` | ", to_string(rule.treatment), " | ", rule.note, " |\n");
   }
   return text;
 }
