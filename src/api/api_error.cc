@@ -38,6 +38,8 @@ FaultNames names_of(Fault fault) noexcept {
       return {413, "invalid_request_error", "request_too_large"};
     case Fault::overloaded:
       return {503, "server_error", "overloaded"};
+    case Fault::rate_limited:
+      return {429, "rate_limit_error", "rate_limit_exceeded"};
     case Fault::not_ready:
       return {503, "server_error", "not_ready"};
     case Fault::internal:
@@ -57,6 +59,8 @@ std::string_view anthropic_type(Fault fault) noexcept {
       return "not_found_error";
     case Fault::too_large:
       return "request_too_large";
+    case Fault::rate_limited:
+      return "rate_limit_error";
     case Fault::overloaded:
     case Fault::not_ready:
       return "overloaded_error";

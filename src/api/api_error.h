@@ -21,7 +21,8 @@ enum class Fault {
   unknown_route,
   wrong_method,
   too_large,   ///< the body
-  overloaded,  ///< as much waits as may wait
+  overloaded,    ///< as much waits as may wait
+  rate_limited,  ///< as much of this identity's as is its share
   not_ready,   ///< the model is still being loaded, or the server is stopping
   internal,
 };
@@ -38,6 +39,9 @@ class ApiError : public std::exception {
   Fault fault() const noexcept { return fault_; }
   const std::string& message() const noexcept { return message_; }
   const std::string& param() const noexcept { return param_; }
+  /// Seconds after which to try again; 0: not known.
+  double retry_after() const noexcept { return retry_after_; }
+  void set_retry_after(double seconds) noexcept { retry_after_ = seconds; }
   const char* what() const noexcept override { return message_.c_str(); }
 
   /// HTTP status. DeepSeek's own answers differ from OpenAI's in two: 422 for a field of the wrong type, 400 for a
@@ -51,6 +55,7 @@ class ApiError : public std::exception {
   Fault fault_;
   std::string message_;
   std::string param_;
+  double retry_after_ = 0;
 };
 
 }  // namespace minke::api

@@ -9,31 +9,6 @@ namespace {
 
 namespace json = boost::json;
 
-// DeepSeek's figure for "not among what is told".
-constexpr float kLeastLogprob = -9999.0F;
-
-double logprob_of(float value) { return static_cast<double>(value > kLeastLogprob ? value : kLeastLogprob); }
-
-json::object token_json(const text::Tokenizer& tokenizer, engine::TokenId token, float logprob) {
-  const std::string_view piece = tokenizer.piece(token);
-  json::array bytes;
-  bytes.reserve(piece.size());
-  for (const char c : piece) bytes.emplace_back(static_cast<std::int64_t>(static_cast<unsigned char>(c)));
-  return {{"token", json_bytes(piece)}, {"logprob", logprob_of(logprob)}, {"bytes", std::move(bytes)}};
-}
-
-json::array tokens_json(const text::Tokenizer& tokenizer, const std::vector<engine::TokenDrawn>& tokens) {
-  json::array entries;
-  for (const engine::TokenDrawn& drawn : tokens) {
-    json::object entry = token_json(tokenizer, drawn.token, drawn.logprob.value_or(kLeastLogprob));
-    json::array top;
-    for (const engine::TokenLogprob& one : drawn.top) top.emplace_back(token_json(tokenizer, one.token, one.logprob));
-    entry["top_logprobs"] = std::move(top);
-    entries.emplace_back(std::move(entry));
-  }
-  return entries;
-}
-
 class ChatFormat final : public ReplyFormat {
  public:
   ChatFormat(Envelope envelope, const text::Tokenizer& tokenizer, bool logprobs)
@@ -47,7 +22,7 @@ class ChatFormat final : public ReplyFormat {
     json::object fields;
     if (!delta.content.empty()) fields["content"] = json_text(delta.content);
     if (!delta.reasoning.empty()) add_reasoning(delta.reasoning, fields);
-    return chunk_of(choice, std::move(fields), logprobs_json(delta), nullptr);
+    return chunk_of(choice, std::move(fields), all_logprobs(delta), nullptr);
   }
 
   json::object ending(std::size_t choice, engine::FinishReason reason) override {
@@ -65,7 +40,7 @@ class ChatFormat final : public ReplyFormat {
       if (envelope_.dialect == Dialect::openai) message["refusal"] = nullptr;
       list.emplace_back(json::object{{"index", i},
                                      {"message", std::move(message)},
-                                     {"logprobs", logprobs_json(text)},
+                                     {"logprobs", all_logprobs(text)},
                                      {"finish_reason", json_text(finish_text(choices[i].reason))}});
     }
     return envelope("chat.completion", std::move(list));
@@ -95,10 +70,10 @@ class ChatFormat final : public ReplyFormat {
     if (envelope_.dialect == Dialect::openai) fields["reasoning"] = json_text(reasoning);
   }
 
-  json::value logprobs_json(const TextDelta& delta) const {
+  json::value all_logprobs(const TextDelta& delta) const {
     if (!logprobs_) return nullptr;
-    json::object result{{"content", tokens_json(*tokenizer_, delta.content_tokens)}};
-    if (!delta.reasoning_tokens.empty()) result["reasoning_content"] = tokens_json(*tokenizer_, delta.reasoning_tokens);
+    json::object result{{"content", logprobs_json(*tokenizer_, delta.content_tokens)}};
+    if (!delta.reasoning_tokens.empty()) result["reasoning_content"] = logprobs_json(*tokenizer_, delta.reasoning_tokens);
     if (envelope_.dialect == Dialect::openai) result["refusal"] = nullptr;
     return result;
   }

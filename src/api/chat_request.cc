@@ -39,28 +39,28 @@ void append_part(const json::value& part, const std::string& place, std::string&
   text += *piece;
 }
 
-std::string content_of(const Fields& message) {
-  const json::value* content = message.find("content");
-  if (content == nullptr) return {};
-  if (content->is_string()) return std::string(text::view(content->get_string()));
-  if (!content->is_array()) throw_wrong_type(message.place("content"), "a string or an array of parts", *content);
-  std::string text;
-  std::size_t index = 0;
-  for (const json::value& part : content->get_array()) {
-    append_part(part, base::cat(message.place("content"), "[", index++, "]"), text);
-  }
-  return text;
-}
-
 void refuse_tool_message(const Fields& message, std::string_view role) {
   if (role == "tool" || role == "function") {
     throw_unsupported(message.place("role"), "tools are not there yet");
   }
   const json::array* calls = message.array("tool_calls");
   if (calls != nullptr && !calls->empty()) throw_unsupported(message.place("tool_calls"), "tools are not there yet");
-  if (message.flag("prefix").value_or(false)) {
-    throw_unsupported(message.place("prefix"), "prefix completion is not there yet");
+}
+
+/// DeepSeek's "prefix" on the last message, or vLLM's "continue_final_message".
+bool continues_last(const Fields& request, const std::vector<text::Message>& messages) {
+  bool wanted = request.flag("continue_final_message").value_or(false);
+  std::size_t index = 0;
+  for (const json::value& entry : *request.array("messages")) {
+    const Fields message(entry.get_object(), base::cat("messages[", index++, "]"));
+    if (!message.flag("prefix").value_or(false)) continue;
+    if (index != messages.size()) throw_invalid(message.place("prefix"), "only the last message can be continued");
+    wanted = true;
   }
+  if (wanted && messages.back().role != text::Role::assistant) {
+    throw_invalid(request.place("messages"), "expected the last one to be the assistant's, as it is to be continued");
+  }
+  return wanted;
 }
 
 text::Message parse_message(const json::value& value, const std::string& place) {
@@ -83,7 +83,7 @@ text::Message parse_message(const json::value& value, const std::string& place) 
   } else if (fields.find("content") == nullptr) {
     throw ApiError(Fault::malformed, base::cat(place, ".content: missing"), base::cat(place, ".content"));
   }
-  message.content = content_of(fields);
+  message.content = parse_content(fields);
   return message;
 }
 
@@ -103,11 +103,7 @@ text::Thinking thinking_of(const Fields& request) {
     if (asked) return *asked ? Thinking::on : Thinking::off;
   }
   if (const auto effort = request.text("reasoning_effort")) {
-    if (*effort == "none") return Thinking::off;
-    for (const std::string_view level : {"minimal", "low", "medium", "high", "xhigh", "max", "ultra"}) {
-      if (*effort == level) return Thinking::on;
-    }
-    throw_invalid(request.place("reasoning_effort"), "expected none, minimal, low, medium, high, xhigh, max or ultra");
+    return parse_effort(*effort, request.place("reasoning_effort"));
   }
   return Thinking::automatic;
 }
@@ -147,6 +143,27 @@ void check_modalities(const Fields& request) {
 
 }  // namespace
 
+std::string parse_content(const Fields& message) {
+  const json::value* content = message.find("content");
+  if (content == nullptr) return {};
+  if (content->is_string()) return std::string(text::view(content->get_string()));
+  if (!content->is_array()) throw_wrong_type(message.place("content"), "a string or an array of parts", *content);
+  std::string text;
+  std::size_t index = 0;
+  for (const json::value& part : content->get_array()) {
+    append_part(part, base::cat(message.place("content"), "[", index++, "]"), text);
+  }
+  return text;
+}
+
+text::Thinking parse_effort(std::string_view effort, const std::string& place) {
+  if (effort == "none") return text::Thinking::off;
+  for (const std::string_view level : {"minimal", "low", "medium", "high", "xhigh", "max", "ultra"}) {
+    if (effort == level) return text::Thinking::on;
+  }
+  throw_invalid(place, "expected none, minimal, low, medium, high, xhigh, max or ultra");
+}
+
 std::vector<text::Message> parse_messages(const Fields& request) {
   const json::array* array = request.array("messages");
   if (array == nullptr) throw ApiError(Fault::malformed, "messages: missing", "messages");
@@ -164,6 +181,7 @@ ChatRequest parse_chat_request(const Fields& request) {
   ChatRequest out;
   out.common = parse_common(request);
   out.messages = parse_messages(request);
+  out.continue_last = continues_last(request, out.messages);
   out.thinking = thinking_of(request);
   if (out.thinking == text::Thinking::automatic) out.thinking = thinking_of_name(out.common.model);
   out.logprobs = logprobs_of(request);

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <optional>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "api/request_fields.h"
@@ -12,12 +14,19 @@ namespace minke::api {
 struct ChatRequest {
   CommonRequest common;
   std::vector<text::Message> messages;
+  bool continue_last = false;  ///< the last message is the beginning of the reply
   text::Thinking thinking = text::Thinking::automatic;
   std::optional<std::size_t> logprobs;  ///< so many of the most likely tokens beside each drawn one
 };
 
 /// Throws ApiError.
 ChatRequest parse_chat_request(const Fields& request);
+
+/// A message's content: a string, or parts of text, joined; empty when there is none. Throws ApiError.
+std::string parse_content(const Fields& message);
+
+/// "reasoning_effort" or its like: none, or how much. Throws ApiError.
+text::Thinking parse_effort(std::string_view effort, const std::string& place);
 
 /// The array of "messages" alone. Throws ApiError.
 std::vector<text::Message> parse_messages(const Fields& request);

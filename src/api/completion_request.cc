@@ -58,6 +58,12 @@ CompletionRequest parse_completion_request(const Fields& request) {
   out.common = parse_common(request);
   if (!out.common.max_tokens) out.common.max_tokens = kDefaultCompletionTokens;
   out.prompts = parse_prompts(request);
+  out.suffix = request.text("suffix").value_or("");
+  for (const PromptText& prompt : out.prompts) {
+    if (!out.suffix.empty() && !std::holds_alternative<std::string>(prompt)) {
+      throw_invalid(request.place("prompt"), "expected text, not token ids, beside a suffix");
+    }
+  }
   out.echo = request.flag("echo").value_or(false);
   if (const auto top = request.integer("logprobs", 0, static_cast<std::int64_t>(engine::kMaxTopLogprobs))) {
     out.logprobs = static_cast<std::size_t>(*top);

@@ -21,6 +21,7 @@ struct CompletionRequest {
   std::vector<PromptText> prompts;      ///< at least one
   std::optional<std::size_t> logprobs;  ///< so many of the most likely tokens beside each drawn one
   bool echo = false;
+  std::string suffix;  ///< what comes after the reply: it fills the gap before this; prompts are texts then
 };
 
 /// Throws ApiError.

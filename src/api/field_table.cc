@@ -19,7 +19,8 @@ constexpr FieldRule kChat[] = {
      "of an assistant: its thinking; the encoding decides what is kept of it"},
     {"messages[].name", ignored, "encodings have no place for it"},
     {"messages[].tool_calls", refused, kNoTools},
-    {"messages[].prefix", refused, "prefix completion is not there yet"},
+    {"messages[].prefix", honoured, "on the last message, an assistant's: the reply goes on from its text, without thinking"},
+    {"continue_final_message", honoured, "the same, vLLM's name"},
     {"stream", honoured, ""},
     {"stream_options.include_usage", honoured,
      "under /v1 a last chunk with the usage; elsewhere the last chunk has it always, as DeepSeek's"},
@@ -100,7 +101,7 @@ constexpr FieldRule kCompletion[] = {
     {"echo", honoured, "the prompt before the reply; not together with logprobs"},
     {"user", honoured, "separates the cache"},
     {"user_id", honoured, "the same, DeepSeek's name"},
-    {"suffix", refused, "filling in the middle is not there yet"},
+    {"suffix", honoured, "the reply fills the gap before it, for models with markers for that (DeepSeek, Qwen-Coder)"},
     {"frequency_penalty", honoured, "-2 to 2, of the reply alone"},
     {"presence_penalty", honoured, "-2 to 2, of the reply alone"},
     {"logit_bias", honoured, "token ids to -100 to 100; at most 1,024"},
@@ -119,7 +120,9 @@ constexpr FieldRule kCompletion[] = {
 constexpr FieldRule kMessages[] = {
     {"model", honoured, "a loaded model's name or alias, or any that begins with claude-"},
     {"max_tokens", honoured, "required"},
-    {"messages", honoured, "roles user, assistant, system; content a string, or blocks of type text and thinking"},
+    {"messages", honoured,
+     "roles user, assistant, system; content a string, or blocks of type text and thinking; the reply goes on from a last "
+     "one that is the assistant's"},
     {"system", honoured, "a string, or blocks of text; one that begins with x-anthropic-billing-header is left out"},
     {"stream", honoured, ""},
     {"stop_sequences", honoured, "up to 16, of at most 256 bytes each"},
@@ -141,7 +144,8 @@ constexpr FieldRule kMessages[] = {
 
 constexpr FieldRule kOllama[] = {
     {"model", honoured, "a loaded model's name or alias, with or without :latest"},
-    {"messages", honoured, "of /api/chat; roles system, user, assistant"},
+    {"messages", honoured,
+     "of /api/chat; roles system, user, assistant; the reply goes on from a last one that is the assistant's"},
     {"prompt", honoured, "of /api/generate"},
     {"system", honoured, "of /api/generate"},
     {"raw", honoured, "the prompt as it is, without the chat encoding"},
@@ -154,9 +158,55 @@ constexpr FieldRule kOllama[] = {
     {"tools", refused, kNoTools},
     {"format", refused, kNoConstraint},
     {"images", refused, "the model reads text only"},
-    {"suffix", refused, "filling in the middle is not there yet"},
+    {"suffix", honoured, "of /api/generate: as in a completion"},
     {"template", refused, "templates of requests are never run"},
     {"context", refused, "send the messages again: their prefix is found in the cache"},
+};
+
+constexpr FieldRule kEmbedding[] = {
+    {"model", honoured, "a loaded model's name or alias"},
+    {"input", honoured, "a text, token ids, or up to 2,048 of either"},
+    {"pooling", honoured, "mean (the default) of the last hidden states, or last: that of the last token"},
+    {"encoding_format", honoured, "float or base64; of /v1/embeddings"},
+    {"dimensions", honoured, "the model's own number only: its embeddings cannot be shortened"},
+    {"user", honoured, "separates the cache"},
+    {"truncate", honoured, "of /api/embed, true unless given: inputs longer than the context are cut"},
+    {"options", ignored, "of /api/embed"},
+    {"keep_alive", ignored, "of /api/embed: the model stays loaded"},
+};
+
+constexpr FieldRule kResponses[] = {
+    {"model", honoured, "a loaded model's name or alias"},
+    {"input", honoured,
+     "a string, or items: messages (roles system, developer, user, assistant; parts of type input_text, output_text) and "
+     "reasoning; items of other types than these and tool calls are ignored"},
+    {"instructions", honoured, "a system message before all others"},
+    {"stream", honoured, ""},
+    {"max_output_tokens", honoured, "thinking included; without it a reply may fill the context"},
+    {"temperature", honoured, "0 to 2; default: the model's own"},
+    {"top_p", honoured, "0 to 1"},
+    {"top_logprobs", honoured, "0 to 20, where include has message.output_text.logprobs"},
+    {"include", honoured, "message.output_text.logprobs; others are ignored"},
+    {"reasoning.effort", honoured, "none: no thinking; every other level: thinking"},
+    {"reasoning.summary", ignored, "the thinking itself is given, as reasoning_text"},
+    {"text.format", honoured, "type text only; others are refused: constrained output is not there yet"},
+    {"text.verbosity", ignored, ""},
+    {"user", honoured, "separates the cache"},
+    {"metadata", honoured, "given back"},
+    {"store", ignored, "nothing is stored; replies say \"store\": false"},
+    {"previous_response_id", refused, "nothing is stored: send the earlier items again, their prefix is found in the cache"},
+    {"conversation", refused, "nothing is stored: send the earlier items again"},
+    {"prompt", refused, "there are no stored prompts"},
+    {"background", refused, "nothing runs without its client"},
+    {"tools", honoured, "of type function they are refused: tools are not there yet; hosted ones are left out"},
+    {"tool_choice", honoured, "none and auto; others are refused, as there are no tools yet"},
+    {"parallel_tool_calls", ignored, ""},
+    {"max_tool_calls", ignored, ""},
+    {"truncation", ignored, "a prompt that does not fit is refused"},
+    {"service_tier", ignored, ""},
+    {"prompt_cache_key", ignored, "prefixes are found without"},
+    {"safety_identifier", ignored, ""},
+    {"stream_options", ignored, ""},
 };
 
 bool asks_for_something(const json::value& value) {
@@ -199,6 +249,8 @@ std::span<const FieldRule> chat_rules() { return kChat; }
 std::span<const FieldRule> completion_rules() { return kCompletion; }
 std::span<const FieldRule> messages_rules() { return kMessages; }
 std::span<const FieldRule> ollama_rules() { return kOllama; }
+std::span<const FieldRule> embedding_rules() { return kEmbedding; }
+std::span<const FieldRule> responses_rules() { return kResponses; }
 
 void refuse_fields(const Fields& request, std::span<const FieldRule> rules) {
   for (const FieldRule& rule : rules) {

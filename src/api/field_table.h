@@ -27,6 +27,9 @@ std::span<const FieldRule> chat_rules();
 std::span<const FieldRule> completion_rules();
 std::span<const FieldRule> messages_rules();
 std::span<const FieldRule> ollama_rules();
+/// Of /v1/embeddings and Ollama's /api/embed.
+std::span<const FieldRule> embedding_rules();
+std::span<const FieldRule> responses_rules();
 
 /// Throws ApiError(unsupported) for the first refused field that asks for something.
 void refuse_fields(const Fields& request, std::span<const FieldRule> rules);

@@ -24,6 +24,7 @@ Generation::Generation(const Model& model, std::vector<Prompt> prompts, const en
     spent_.prompt_tokens += prompt.tokens.size();
     engine::Request one = request;
     one.tokens = std::move(prompt.tokens);
+    one.stop_tokens.insert(one.stop_tokens.end(), prompt.stop_tokens.begin(), prompt.stop_tokens.end());
     try {
       running.reply = model.generator->submit(std::move(one), notify);
     } catch (const base::Error& error) {
@@ -57,6 +58,7 @@ std::optional<Generation::Piece> Generation::take(std::size_t index, engine::Eve
   } else if (const auto* progress = std::get_if<engine::PrefillProgress>(&event)) {
     queued_.reset();
     prefill_ = *progress;
+    set_cached(replies_[index], progress->cached);
   } else if (const auto* drawn = std::get_if<engine::TokenDrawn>(&event)) {
     Piece piece = take_token(index, *drawn);
     if (!piece.delta.empty()) return piece;
@@ -76,13 +78,21 @@ Generation::Piece Generation::take_token(std::size_t index, const engine::TokenD
   Sample& sample = running.samples[drawn.sample];
   Piece piece{.choice = index * samples_ + drawn.sample, .delta = {}, .end = {}, .stop = {}};
   if (sample.text.stopped()) return piece;
+  const std::size_t reasoning = sample.text.reasoning_tokens();
   piece.delta = sample.text.push(drawn);
+  ++spent_.output_tokens;
+  spent_.reasoning_tokens += sample.text.reasoning_tokens() - reasoning;
   // The engine knows nothing of stop sequences. It can only be told to end all samples of a prompt together.
   if (sample.text.stopped() && std::all_of(running.samples.begin(), running.samples.end(),
                                            [](const Sample& one) { return one.ended || one.text.stopped(); })) {
     running.reply.cancel();
   }
   return piece;
+}
+
+void Generation::set_cached(Running& running, std::size_t tokens) noexcept {
+  spent_.cached_tokens += tokens - running.cached;
+  running.cached = tokens;
 }
 
 Generation::Piece Generation::take_end(std::size_t index, const engine::Finished& finished) {
@@ -101,9 +111,9 @@ Generation::Piece Generation::take_end(std::size_t index, const engine::Finished
               .delta = sample.text.finish(),
               .end = stopped ? FinishReason::stop : finished.reason,
               .stop = sample.text.stop()};
-  if (finished.sample == 0) spent_.cached_tokens += finished.usage.cached_tokens;
-  spent_.output_tokens += stopped ? sample.text.tokens() : finished.usage.output_tokens;
-  spent_.reasoning_tokens += sample.text.reasoning_tokens();
+  set_cached(running, finished.usage.cached_tokens);
+  // The stop token, which is not told.
+  if (!stopped) spent_.output_tokens += finished.usage.output_tokens - sample.text.tokens();
   spent_.queue_seconds = std::max(spent_.queue_seconds, finished.timings.queue_seconds);
   spent_.prefill_seconds = std::max(spent_.prefill_seconds, finished.timings.prefill_seconds);
   spent_.decode_seconds = std::max(spent_.decode_seconds, finished.timings.decode_seconds);

@@ -15,7 +15,7 @@
 
 namespace minke::api {
 
-/// What a request has cost so far, over all of its prompts and samples.
+/// What a request has cost so far, over all of its prompts and samples; also of one that was cut off.
 struct Spent {
   std::size_t prompt_tokens = 0, cached_tokens = 0, output_tokens = 0, reasoning_tokens = 0;
   double queue_seconds = 0, prefill_seconds = 0, decode_seconds = 0;  ///< of the slowest prompt or sample
@@ -55,10 +55,12 @@ class Generation {
   struct Running {
     engine::Reply reply;
     std::vector<Sample> samples;
+    std::size_t cached = 0;  // tokens of its prompt
   };
 
   std::optional<Piece> take(std::size_t index, engine::Event&& event);
   Piece take_token(std::size_t index, const engine::TokenDrawn& drawn);
+  void set_cached(Running& running, std::size_t tokens) noexcept;
   Piece take_end(std::size_t index, const engine::Finished& finished);
 
   std::size_t samples_;

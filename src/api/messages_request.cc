@@ -95,9 +95,6 @@ std::vector<text::Message> messages_of(const Fields& request) {
     add_content(fields, "content", message);
     messages.push_back(std::move(message));
   }
-  if (messages.back().role == text::Role::assistant) {
-    throw_unsupported("messages", "the last one is the assistant's, and prefix completion is not there yet");
-  }
   return messages;
 }
 
@@ -148,6 +145,7 @@ MessagesRequest parse_messages_request(const Fields& request, bool counting) {
   if (const auto metadata = request.object("metadata")) out.common.user = metadata->text("user_id").value_or("");
   out.thinking = asked_thinking(request);
   out.messages = messages_of(request);
+  out.continue_last = out.messages.back().role == text::Role::assistant;
   return out;
 }
 

@@ -12,6 +12,7 @@ namespace minke::api {
 struct MessagesRequest {
   CommonRequest common;
   std::vector<text::Message> messages;  ///< `system` is the first one
+  bool continue_last = false;           ///< the last message is the assistant's: the reply goes on from it
   text::Thinking thinking = text::Thinking::automatic;
 };
 

@@ -41,7 +41,18 @@ class Generator {
 struct Prompt {
   std::vector<engine::TokenId> tokens;
   bool starts_in_thinking = false;
-  bool chat = false;  ///< the reply is parsed into thinking and content
+  bool chat = false;       ///< the reply is parsed into thinking and content
+  bool continues = false;  ///< it goes on within a content that the prompt began: nothing of it is thinking
+  /// Ends the reply besides what always does.
+  std::vector<engine::TokenId> stop_tokens;
+};
+
+/// What a chat's prompt is made of.
+struct Conversation {
+  std::span<const text::Message> messages;
+  text::Thinking thinking = text::Thinking::automatic;  ///< automatic: as the server was told
+  /// The last message is the beginning of the reply: of its content, or of its thinking if it has only that.
+  bool continue_last = false;
 };
 
 struct Model {
@@ -51,6 +62,7 @@ struct Model {
   std::int64_t created = 0;          ///< when it was loaded: seconds since 1970
   std::size_t context = 0;           ///< most tokens of prompt and reply together
   std::string architecture;          ///< "qwen2"
+  std::size_t hidden_size = 0;       ///< values of an embedding
   std::uint64_t bytes = 0;           ///< of its weights
   std::string description;           ///< for people: architecture, arithmetic, memory
   /// For text::RenderOptions; asked for each prompt, as days pass. May be empty.
@@ -71,11 +83,17 @@ struct Model {
 
   /// Messages through the encoding; text in them never becomes a control token. Throws ApiError: unsupported without
   /// an encoding, invalid where the encoding refuses.
-  /// `asked` automatic: as the server was told.
-  Prompt chat_prompt(std::span<const text::Message> messages, text::Thinking asked) const;
+  Prompt chat_prompt(const Conversation& chat) const;
   /// Plain text, with BOS where the model itself adds it.
   Prompt text_prompt(std::string_view given) const;
+  /// What stands between `before` and `after` is to be written, with the markers that the model was trained on. Throws
+  /// ApiError(unsupported) when its vocabulary has none.
+  Prompt fill_prompt(std::string_view before, std::string_view after) const;
 };
+
+/// Declares the markers of filling in the middle to be control, where the file marks them as plain: a text that quotes
+/// one stays text, and one that the model writes is none.
+void mark_fill_markers(text::Tokenizer& tokenizer);
 
 /// Names that mean whatever is loaded, as DeepSeek's clients have them built in.
 bool is_deepseek_name(std::string_view name);

@@ -57,6 +57,7 @@ OllamaRequest parse_ollama_chat(const Fields& request) {
   out.nothing = messages == nullptr || messages->empty();
   if (out.nothing) return out;
   out.messages = parse_messages(request);
+  out.continue_last = out.messages.back().role == text::Role::assistant;
   return out;
 }
 
@@ -67,8 +68,9 @@ OllamaRequest parse_ollama_generate(const Fields& request) {
   out.thinking = thinking_asked(request);
   out.raw = request.flag("raw").value_or(false);
   out.prompt = request.text("prompt").value_or("");
-  out.nothing = out.prompt.empty();
-  if (out.nothing || out.raw) return out;
+  out.suffix = request.text("suffix").value_or("");
+  out.nothing = out.prompt.empty() && out.suffix.empty();
+  if (out.nothing || out.raw || !out.suffix.empty()) return out;
   if (const auto system = request.text("system"); system && !system->empty()) {
     out.messages.push_back({.role = text::Role::system, .content = std::string(*system), .reasoning = {}});
   }

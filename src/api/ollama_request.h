@@ -12,7 +12,9 @@ namespace minke::api {
 struct OllamaRequest {
   CommonRequest common;
   std::vector<text::Message> messages;  ///< of a chat; of generate: `system` and `prompt`, unless it is raw
-  std::string prompt;                   ///< of a raw generate: text as it is
+  bool continue_last = false;           ///< the last message is the assistant's: the reply goes on from it
+  std::string prompt;                   ///< of a generate that is raw or has a suffix: text as it is
+  std::string suffix;                   ///< of generate: what comes after the reply
   bool raw = false;
   text::Thinking thinking = text::Thinking::automatic;
   /// No messages, no prompt: clients ask so for the model to be loaded.

@@ -11,6 +11,23 @@ namespace minke::api {
 
 namespace json = boost::json;
 
+namespace {
+
+// DeepSeek's figure for "not among what is told".
+constexpr float kLeastLogprob = -9999.0F;
+
+double logprob_of(float value) { return static_cast<double>(value > kLeastLogprob ? value : kLeastLogprob); }
+
+json::object token_json(const text::Tokenizer& tokenizer, engine::TokenId token, float logprob) {
+  const std::string_view piece = tokenizer.piece(token);
+  json::array bytes;
+  bytes.reserve(piece.size());
+  for (const char c : piece) bytes.emplace_back(static_cast<std::int64_t>(static_cast<unsigned char>(c)));
+  return {{"token", json_bytes(piece)}, {"logprob", logprob_of(logprob)}, {"bytes", std::move(bytes)}};
+}
+
+}  // namespace
+
 std::string random_id(std::string_view prefix) {
   constexpr std::string_view kDigits = "0123456789abcdef";
   std::random_device device;
@@ -47,6 +64,18 @@ json::object timings_json(const Spent& spent) {
   phase("prompt", spent.prompt_tokens - spent.cached_tokens, spent.prefill_seconds);
   phase("predicted", spent.output_tokens, spent.decode_seconds);
   return timings;
+}
+
+json::array logprobs_json(const text::Tokenizer& tokenizer, const std::vector<engine::TokenDrawn>& tokens) {
+  json::array entries;
+  for (const engine::TokenDrawn& drawn : tokens) {
+    json::object entry = token_json(tokenizer, drawn.token, drawn.logprob.value_or(kLeastLogprob));
+    json::array top;
+    for (const engine::TokenLogprob& one : drawn.top) top.emplace_back(token_json(tokenizer, one.token, one.logprob));
+    entry["top_logprobs"] = std::move(top);
+    entries.emplace_back(std::move(entry));
+  }
+  return entries;
 }
 
 std::string_view finish_text(engine::FinishReason reason) {

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 
 #include "api/dialect.h"
@@ -32,6 +33,8 @@ std::string random_id(std::string_view prefix);
 boost::json::object usage_json(const Spent& spent);
 /// "timings", with llama.cpp's names.
 boost::json::object timings_json(const Spent& spent);
+/// Tokens with their log-probabilities and those of the most likely ones: {"token","logprob","bytes","top_logprobs"}.
+boost::json::array logprobs_json(const text::Tokenizer& tokenizer, const std::vector<engine::TokenDrawn>& tokens);
 /// "stop" or "length".
 std::string_view finish_text(engine::FinishReason reason);
 

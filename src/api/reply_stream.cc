@@ -50,9 +50,11 @@ class EventStream final : public ReplyStream {
     if (options_.dialect == Dialect::deepseek && generation().finished()) {
       add_usage(ending);
       append_event(ending, out);
-    } else {
-      send(std::move(ending), out);
+      return;
     }
+    // llama.cpp's place for them.
+    if (generation().finished() && !options_.include_usage) ending["timings"] = timings_json(generation().spent());
+    send(std::move(ending), out);
   }
 
   void complete(std::string& out) override {

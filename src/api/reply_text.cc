@@ -8,7 +8,7 @@ namespace {
 
 std::string_view marker(const Model& model, const Prompt& prompt,
                         std::string_view (text::ChatEncoding::*which)() const) {
-  return prompt.chat && model.encoding ? (*model.encoding.*which)() : std::string_view();
+  return prompt.chat && !prompt.continues && model.encoding ? (*model.encoding.*which)() : std::string_view();
 }
 
 }  // namespace

@@ -9,11 +9,14 @@
 
 #include "api/chat_request.h"
 #include "api/completion_request.h"
+#include "api/embedding_stream.h"
 #include "api/json_text.h"
 #include "api/messages_request.h"
 #include "api/messages_stream.h"
 #include "api/reply_format.h"
 #include "api/reply_stream.h"
+#include "api/responses_request.h"
+#include "api/responses_stream.h"
 #include "api/service_parts.h"
 #include "base/cat.h"
 
@@ -42,10 +45,18 @@ Answer start(const Model& model, std::vector<Prompt> prompts, const engine::Requ
                            {.events = common.stream, .include_usage = common.include_usage, .dialect = call.dialect});
 }
 
-Prompt prompt_of(const Model& model, PromptText&& given, std::string& echo) {
+/// `echo`: not empty when the prompt's text is wanted there.
+Prompt prompt_of(const Model& model, PromptText&& given, const std::string& suffix, std::string& echo) {
+  if (!suffix.empty()) {
+    const std::string& text = std::get<std::string>(given);
+    if (!echo.empty()) echo = text;
+    return model.fill_prompt(text, suffix);
+  }
   if (auto* tokens = std::get_if<std::vector<engine::TokenId>>(&given)) {
     if (!echo.empty()) echo = base::to_valid_utf8(model.tokenizer->decode(*tokens));
-    return {.tokens = std::move(*tokens)};
+    Prompt prompt;
+    prompt.tokens = std::move(*tokens);
+    return prompt;
   }
   const std::string& text = std::get<std::string>(given);
   if (!echo.empty()) echo = text;
@@ -103,7 +114,8 @@ Answer Service::chat_completions(const Call& call) const {
   engine::Request request = engine_request(model, asked.common, asked.thinking, call.identity);
   request.logprobs = asked.logprobs;
   std::vector<Prompt> prompts;
-  prompts.push_back(model.chat_prompt(asked.messages, asked.thinking));
+  prompts.push_back(model.chat_prompt(
+      {.messages = asked.messages, .thinking = asked.thinking, .continue_last = asked.continue_last}));
   auto format = make_chat_format(envelope(model, asked.common, "chatcmpl-", call.dialect), *model.tokenizer,
                                  asked.logprobs.has_value());
   return start(model, std::move(prompts), request, asked.common, std::move(format), call);
@@ -119,7 +131,7 @@ Answer Service::completions(const Call& call) const {
   std::vector<std::string> echoes;
   for (PromptText& given : asked.prompts) {
     std::string echo = asked.echo ? "wanted" : "";
-    prompts.push_back(prompt_of(model, std::move(given), echo));
+    prompts.push_back(prompt_of(model, std::move(given), asked.suffix, echo));
     if (prompts.back().tokens.empty()) throw_invalid("prompt", "it is empty, and the model has no token to begin with");
     echoes.push_back(std::move(echo));
   }
@@ -128,13 +140,67 @@ Answer Service::completions(const Call& call) const {
   return start(model, std::move(prompts), request, asked.common, std::move(format), call);
 }
 
+Answer Service::responses(const Call& call) const {
+  const json::object body = parse_body(call.body);
+  ResponsesRequest asked = parse_responses_request(Fields(body));
+  const Model& model = find(asked.common.model, call.dialect);
+  engine::Request request = engine_request(model, asked.common, asked.thinking, call.identity);
+  request.logprobs = asked.logprobs;
+  std::vector<Prompt> prompts;
+  prompts.push_back(model.chat_prompt({.messages = asked.messages, .thinking = asked.thinking}));
+  auto generation = std::make_unique<Generation>(model, std::move(prompts), request, asked.common.stops, call.notify);
+  return make_responses_stream(std::move(generation), envelope(model, asked.common, "resp_", call.dialect),
+                               std::move(asked.echo), *model.tokenizer, asked.logprobs.has_value(),
+                               asked.common.stream);
+}
+
+Answer Service::embed(EmbeddingRequest&& asked, const Call& call) const {
+  const Model& model = find(asked.model, call.dialect);
+  if (asked.dimensions != 0 && asked.dimensions != model.hidden_size) {
+    throw_invalid("dimensions", base::cat("the model's embeddings have ", model.hidden_size,
+                                          " values, and cannot be shortened; got ", asked.dimensions));
+  }
+  std::vector<std::vector<engine::TokenId>> inputs;
+  for (PromptText& given : asked.inputs) {
+    std::string no_echo;
+    inputs.push_back(prompt_of(model, std::move(given), {}, no_echo).tokens);
+    std::vector<engine::TokenId>& tokens = inputs.back();
+    if (asked.truncate && tokens.size() > model.context) tokens.resize(model.context);
+    // Before anything is submitted: later it would be after the first byte.
+    if (tokens.size() > model.context) {
+      throw ApiError(Fault::context_overflow,
+                     base::cat("input[", inputs.size() - 1, "] has ", tokens.size(), " tokens, but the context holds ",
+                               model.context),
+                     "input");
+    }
+  }
+  engine::Request request;
+  request.pooling = asked.pooling;
+  request.identity = call.identity.name;
+  request.salt = salt_of(call.identity, asked.user);
+  return make_embedding_stream(
+      model_, std::move(inputs), request,
+      {.model = std::move(asked.model), .dialect = call.dialect, .base64 = asked.base64}, call.notify);
+}
+
+Answer Service::embeddings(const Call& call) const {
+  const json::object body = parse_body(call.body);
+  return embed(parse_embedding_request(Fields(body)), call);
+}
+
+Answer Service::ollama_embed(const Call& call) const {
+  const json::object body = parse_body(call.body);
+  return embed(parse_ollama_embed(Fields(body)), call);
+}
+
 Answer Service::messages(const Call& call) const {
   const json::object body = parse_body(call.body);
   const MessagesRequest asked = parse_messages_request(Fields(body), false);
   const Model& model = find(asked.common.model, call.dialect);
   const engine::Request request = engine_request(model, asked.common, asked.thinking, call.identity);
   std::vector<Prompt> prompts;
-  prompts.push_back(model.chat_prompt(asked.messages, asked.thinking));
+  prompts.push_back(model.chat_prompt(
+      {.messages = asked.messages, .thinking = asked.thinking, .continue_last = asked.continue_last}));
   auto generation = std::make_unique<Generation>(model, std::move(prompts), request, asked.common.stops, call.notify);
   return make_messages_stream(std::move(generation), envelope(model, asked.common, "msg_", call.dialect),
                               asked.common.stream);
@@ -144,7 +210,9 @@ Response Service::count_tokens(const Call& call) const {
   const json::object body = parse_body(call.body);
   const MessagesRequest asked = parse_messages_request(Fields(body), true);
   const Model& model = find(asked.common.model, call.dialect);
-  return json_response({{"input_tokens", model.chat_prompt(asked.messages, asked.thinking).tokens.size()}});
+  const Prompt prompt = model.chat_prompt(
+      {.messages = asked.messages, .thinking = asked.thinking, .continue_last = asked.continue_last});
+  return json_response({{"input_tokens", prompt.tokens.size()}});
 }
 
 Response Service::tokenize(const Call& call) const {
@@ -153,7 +221,8 @@ Response Service::tokenize(const Call& call) const {
   const Model& model = *model_;
   std::vector<engine::TokenId> tokens;
   if (fields.find("messages") != nullptr) {
-    tokens = model.chat_prompt(parse_messages(fields), text::Thinking::automatic).tokens;
+    const std::vector<text::Message> messages = parse_messages(fields);
+    tokens = model.chat_prompt({.messages = messages}).tokens;
   } else {
     auto text = fields.text("content");
     if (!text) text = fields.text("prompt");

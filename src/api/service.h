@@ -9,6 +9,7 @@
 
 #include "api/answer.h"
 #include "api/dialect.h"
+#include "api/embedding_request.h"
 #include "api/model.h"
 
 namespace minke::api {
@@ -33,12 +34,15 @@ class Service {
 
   Answer chat_completions(const Call& call) const;
   Answer completions(const Call& call) const;
+  Answer embeddings(const Call& call) const;
+  Answer responses(const Call& call) const;
   /// Anthropic's.
   Answer messages(const Call& call) const;
   Response count_tokens(const Call& call) const;
   /// Ollama's (service_ollama.cc).
   Answer ollama_chat(const Call& call) const;
   Answer ollama_generate(const Call& call) const;
+  Answer ollama_embed(const Call& call) const;
   Response ollama_tags() const;
   Response ollama_running() const;
   Response ollama_show(const Call& call) const;
@@ -53,6 +57,7 @@ class Service {
 
  private:
   const Model& find(std::string_view name, Dialect dialect) const;
+  Answer embed(EmbeddingRequest&& asked, const Call& call) const;
 
   std::shared_ptr<const Model> model_;
 };

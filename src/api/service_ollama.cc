@@ -40,11 +40,18 @@ json::object entry_of(const Model& model, const std::string& name) {
           {"details", details_of(model)}};
 }
 
+Prompt prompt_of(const Model& model, const OllamaRequest& asked) {
+  if (!asked.suffix.empty()) return model.fill_prompt(asked.prompt, asked.suffix);
+  if (asked.raw) return model.text_prompt(asked.prompt);
+  return model.chat_prompt(
+      {.messages = asked.messages, .thinking = asked.thinking, .continue_last = asked.continue_last});
+}
+
 Answer answer(const Model& model, OllamaRequest&& asked, OllamaKind kind, const Call& call) {
   if (asked.nothing) return json_response(ollama_loaded(kind, asked.common.model));
   const engine::Request request = engine_request(model, asked.common, asked.thinking, call.identity);
   std::vector<Prompt> prompts;
-  prompts.push_back(asked.raw ? model.text_prompt(asked.prompt) : model.chat_prompt(asked.messages, asked.thinking));
+  prompts.push_back(prompt_of(model, asked));
   auto generation = std::make_unique<Generation>(model, std::move(prompts), request, asked.common.stops, call.notify);
   return make_ollama_stream(std::move(generation), kind, asked.common.model, asked.common.stream);
 }

@@ -38,6 +38,7 @@ class EngineGenerator final : public api::Generator {
   }
 
   engine::EngineInfo info() const { return engine_.info(); }
+  std::size_t hidden_size() const { return static_cast<std::size_t>(engine_.config().hidden_size); }
 
  private:
   std::shared_ptr<const formats::Checkpoint> checkpoint_;
@@ -92,10 +93,12 @@ ServedModel load_served_model(std::shared_ptr<const formats::Checkpoint> checkpo
   model->created = static_cast<std::int64_t>(std::time(nullptr));
   model->context = served.info.context;
   model->architecture = models::architecture_name(*checkpoint);
+  model->hidden_size = generator->hidden_size();
   model->bytes = served.info.weight_bytes;
   model->description = start_text(served.info, options.context != 0);
   model->thinking = as.chat.thinking();
   model->date = [chat = std::move(as.chat)] { return chat.date_text(); };
+  api::mark_fill_markers(*text.tokenizer);
   model->tokenizer = std::move(text.tokenizer);
   model->encoding = std::move(text.encoding);
   model->generator = std::move(generator);

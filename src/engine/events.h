@@ -33,9 +33,10 @@ struct PrefillProgress {
   std::size_t cached = 0;  ///< reused: whole blocks of 64, at most 64 * floor((total - 1) / 64)
 };
 
+/// Without initialisers: records reserve room for many of these, and pages that a reply does not reach are never touched.
 struct TokenLogprob {
-  TokenId token = 0;
-  float logprob = 0;  ///< natural logarithm, of the model's own distribution (before temperature and penalties)
+  TokenId token;
+  float logprob;  ///< natural logarithm, of the model's own distribution (before temperature and penalties)
 };
 
 struct TokenDrawn {

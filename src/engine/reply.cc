@@ -80,18 +80,23 @@ std::optional<Event> Reply::poll() {
     prefilled_ = done;
     return PrefillProgress{.done = done, .total = r.request.tokens.size(), .cached = r.cached.load()};
   }
-  if (!prompt_read_ && r.prompt_done.load(std::memory_order_acquire)) {
-    prompt_read_ = true;
-    if (r.prompt_logprobs)
-      return PromptLogprobs{{r.prompt_logprobs.get(), r.prompt_logprobs.get() + r.request.tokens.size() - 1}};
-    if (!r.hidden.empty()) return PooledHidden{r.hidden};
-  }
+  if (auto event = poll_prompt()) return event;
   // In turn, so that one sample's tokens do not hide the others'.
   for (std::size_t i = 0; i < cursors_.size(); ++i) {
     const std::size_t sample = next_sample_;
     next_sample_ = (next_sample_ + 1) % cursors_.size();
     if (auto event = poll_sample(sample)) return event;
   }
+  return std::nullopt;
+}
+
+std::optional<Event> Reply::poll_prompt() {
+  const ReplyRecord& r = *record_;
+  if (prompt_read_ || !r.prompt_done.load(std::memory_order_acquire)) return std::nullopt;
+  prompt_read_ = true;
+  if (r.prompt_logprobs)
+    return PromptLogprobs{{r.prompt_logprobs.get(), r.prompt_logprobs.get() + r.request.tokens.size() - 1}};
+  if (!r.hidden.empty()) return PooledHidden{r.hidden};
   return std::nullopt;
 }
 
@@ -113,6 +118,8 @@ std::optional<Event> Reply::poll_sample(std::size_t sample) {
     return drawn;
   }
   if (!finished) return std::nullopt;
+  // The prompt's part may have become complete since it was looked for; after the last end nobody looks again.
+  if (auto event = poll_prompt()) return event;
   cursor.ended = true;
   ++ended_;
   return output.end;

@@ -67,6 +67,7 @@ class Reply {
   void cancel() noexcept;
 
  private:
+  std::optional<Event> poll_prompt();
   std::optional<Event> poll_sample(std::size_t sample);
 
   std::shared_ptr<ReplyRecord> record_;

@@ -5,6 +5,7 @@
 #include <exception>
 #include <utility>
 
+#include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
 
@@ -62,18 +63,22 @@ bool is_quick(Action action) {
   switch (action) {
     case Action::chat:
     case Action::completions:
+    case Action::embeddings:
+    case Action::responses:
     case Action::tokenize:
     case Action::detokenize:
     case Action::messages:
     case Action::count_tokens:
     case Action::ollama_chat:
     case Action::ollama_generate:
+    case Action::ollama_embed:
     case Action::ollama_show:
       return false;
     case Action::index:
     case Action::health:
     case Action::ready:
     case Action::metrics:
+    case Action::balance:
     case Action::models:
     case Action::model:
     case Action::ollama_version:
@@ -82,6 +87,13 @@ bool is_quick(Action action) {
       break;
   }
   return true;
+}
+
+/// DeepSeek's clients show it. Nothing is charged for, so there is always enough.
+Response balance() {
+  const json::object info{
+      {"currency", "USD"}, {"total_balance", "0.00"}, {"granted_balance", "0.00"}, {"topped_up_balance", "0.00"}};
+  return {.body = json::serialize(json::object{{"is_available", true}, {"balance_infos", json::array{info}}})};
 }
 
 }  // namespace
@@ -159,6 +171,8 @@ api::Answer App::dispatch(const HttpRequest& request, const Match& match, std::f
       return health(true);
     case Action::ollama_version:
       return Response{.body = json::serialize(json::object{{"version", api::json_text(options_.version)}})};
+    case Action::balance:
+      return balance();
     case Action::metrics: {
       api::GeneratorStatus status;
       if (service) status = service->loaded().generator->status();
@@ -198,8 +212,14 @@ api::Answer App::dispatch(const HttpRequest& request, const Match& match, std::f
 /// Routes that compute something.
 api::Answer App::start_reply(const HttpRequest& request, const api::Service& service, const Route& route,
                              const api::Call& call) {
-  std::unique_ptr<FairPlaces::Ticket> ticket = places_.enter(request.identity);
-  if (!ticket) throw ApiError(Fault::overloaded, "as much runs and waits already as may; try again later");
+  FairPlaces::Entry entry = places_.enter(request.identity);
+  if (!entry.ticket) {
+    ApiError error = entry.full
+                         ? ApiError(Fault::overloaded, "as much runs and waits already as may; try again later")
+                         : ApiError(Fault::rate_limited, "others wait, and this key has its share of what runs and waits");
+    error.set_retry_after(entry.retry_seconds);
+    throw error;
+  }
   api::Answer answer;
   switch (route.action) {
     case Action::chat:
@@ -207,6 +227,15 @@ api::Answer App::start_reply(const HttpRequest& request, const api::Service& ser
       break;
     case Action::completions:
       answer = service.completions(call);
+      break;
+    case Action::embeddings:
+      answer = service.embeddings(call);
+      break;
+    case Action::responses:
+      answer = service.responses(call);
+      break;
+    case Action::ollama_embed:
+      answer = service.ollama_embed(call);
       break;
     case Action::messages:
       answer = service.messages(call);
@@ -221,16 +250,17 @@ api::Answer App::start_reply(const HttpRequest& request, const api::Service& ser
       throw ApiError(Fault::internal, "a route without an action");
   }
   if (auto* stream = std::get_if<std::unique_ptr<api::Stream>>(&answer)) {
-    *stream = std::make_unique<AdmittedStream>(std::move(*stream), std::move(ticket));
+    *stream = std::make_unique<AdmittedStream>(std::move(*stream), std::move(entry.ticket));
   }
   return answer;
 }
 
 Response App::error_response(const ApiError& error, api::Dialect dialect) const {
   Response response{.status = error.status(dialect), .body = error.body(dialect)};
-  if (error.fault() == Fault::overloaded || error.fault() == Fault::not_ready) {
-    const double seconds =
-        std::clamp(std::ceil(estimated_wait_.load(std::memory_order_relaxed)), 1.0, kMostRetrySeconds);
+  if (error.fault() == Fault::overloaded || error.fault() == Fault::rate_limited || error.fault() == Fault::not_ready) {
+    const double wait =
+        error.retry_after() > 0 ? error.retry_after() : estimated_wait_.load(std::memory_order_relaxed);
+    const double seconds = std::clamp(std::ceil(wait), 1.0, kMostRetrySeconds);
     response.headers.emplace_back("Retry-After", base::cat(static_cast<int>(seconds)));
   }
   if (error.fault() == Fault::no_key) response.headers.emplace_back("WWW-Authenticate", "Bearer");

@@ -7,21 +7,28 @@ namespace {
 
 /// Somebody who was refused and has not come again for so long has given up.
 constexpr std::chrono::seconds kPatience(5);
+/// Of the last interval in the mean: replies differ much in length, so that some ten of them count.
+constexpr double kNewest = 0.1;
 
 }  // namespace
 
-std::unique_ptr<FairPlaces::Ticket> FairPlaces::enter(const std::string& identity, Clock::time_point now) {
+FairPlaces::Entry FairPlaces::enter(const std::string& identity) {
+  const Clock::time_point now = now_();
   const std::lock_guard lock(mutex_);
   Account& account = accounts_[identity];
-  if (places_ > 0 && inside_ >= (places_ + 1) / 2) {
+  if (crowded()) {
     account.refused = now;  // counted among those who want in
     const std::size_t share = std::max<std::size_t>(places_ / backlogged(now), 1);
-    if (inside_ >= places_ || account.inside >= share) return nullptr;
+    const bool full = inside_ >= places_;
+    if (full || account.inside >= share) {
+      ++refused_;
+      return {.ticket = nullptr, .full = full, .retry_seconds = pace_ * static_cast<double>(refused_)};
+    }
   }
   account.refused = {};
   ++account.inside;
   ++inside_;
-  return std::make_unique<Ticket>(*this, identity);
+  return {.ticket = std::make_unique<Ticket>(*this, identity)};
 }
 
 /// Drops the accounts of those who are gone.
@@ -34,7 +41,19 @@ std::size_t FairPlaces::backlogged(Clock::time_point now) {
 }
 
 void FairPlaces::leave(const std::string& identity) {
+  const Clock::time_point now = now_();
   const std::lock_guard lock(mutex_);
+  if (!crowded()) {
+    last_left_ = {};
+    refused_ = 0;
+  } else {
+    if (last_left_ != Clock::time_point()) {
+      const double interval = std::chrono::duration<double>(now - last_left_).count();
+      pace_ = pace_ == 0 ? interval : pace_ + kNewest * (interval - pace_);
+    }
+    last_left_ = now;
+    if (refused_ > 0) --refused_;
+  }
   --accounts_[identity].inside;
   --inside_;
 }

@@ -3,22 +3,28 @@
 
 #include <chrono>
 #include <cstddef>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <utility>
 
 namespace minke::server {
 
 /// Counts the requests of each identity. While less than half of the places are taken everybody is let in. Beyond that
 /// an identity has its share of them: the places divided by the identities that have requests here or were refused a
 /// moment ago. So whoever tries again most often does not get more than the others.
+///
+/// Who is refused is told when to come back: places become free at some pace, and as many others as were refused since
+/// want them, too.
 class FairPlaces {
  public:
   using Clock = std::chrono::steady_clock;
 
-  /// `places`: requests that are computed at once and that wait; 0: everybody is always let in.
-  explicit FairPlaces(std::size_t places) : places_(places) {}
+  /// `places`: requests that are computed at once and that wait; 0: everybody is always let in. `now`: the time.
+  explicit FairPlaces(std::size_t places, std::function<Clock::time_point()> now = Clock::now)
+      : places_(places), now_(std::move(now)) {}
   FairPlaces(const FairPlaces&) = delete;
   FairPlaces& operator=(const FairPlaces&) = delete;
 
@@ -35,8 +41,13 @@ class FairPlaces {
     std::string identity_;
   };
 
-  /// From any thread. Null: not now.
-  std::unique_ptr<Ticket> enter(const std::string& identity, Clock::time_point now = Clock::now());
+  struct Entry {
+    std::unique_ptr<Ticket> ticket;  ///< null: not now
+    bool full = false;               ///< no place is free; else the identity has its share
+    double retry_seconds = 0;        ///< when a place should be free for whoever was refused; 0: not known
+  };
+  /// From any thread.
+  Entry enter(const std::string& identity);
 
  private:
   struct Account {
@@ -44,13 +55,18 @@ class FairPlaces {
     Clock::time_point refused;  // last; the epoch: never
   };
 
-  std::size_t backlogged(Clock::time_point now);
   void leave(const std::string& identity);
+  std::size_t backlogged(Clock::time_point now);
+  bool crowded() const noexcept { return places_ > 0 && inside_ >= (places_ + 1) / 2; }
 
   const std::size_t places_;
+  const std::function<Clock::time_point()> now_;
   std::mutex mutex_;
   std::map<std::string, Account> accounts_;
   std::size_t inside_ = 0;
+  std::size_t refused_ = 0;      // for whom no place has become free yet
+  Clock::time_point last_left_;  // the epoch: not while it was crowded
+  double pace_ = 0;              // seconds from one free place to the next while it is crowded; 0: not known
 };
 
 }  // namespace minke::server

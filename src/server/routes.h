@@ -20,10 +20,13 @@ enum class Action {
   health,
   ready,
   metrics,
+  balance,
   models,
   model,
   chat,
   completions,
+  embeddings,
+  responses,
   tokenize,
   detokenize,
   messages,
@@ -33,7 +36,8 @@ enum class Action {
   ollama_running,
   ollama_show,
   ollama_chat,
-  ollama_generate
+  ollama_generate,
+  ollama_embed
 };
 
 struct Route {

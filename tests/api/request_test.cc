@@ -206,7 +206,7 @@ TEST(CompletionRequest, PromptsAreTextsOrTokens) {
   EXPECT_EQ(refusal([] { completion(R"("x":1)"); }).param, "prompt");
   EXPECT_EQ(refusal([] { completion(R"("prompt":[1,-2])"); }).param, "prompt[1]");
   EXPECT_EQ(refusal([] { completion(R"("prompt":[1,"a"])"); }).param, "prompt[1]");
-  EXPECT_EQ(refusal([] { completion(R"("prompt":"a","suffix":"b")"); }).param, "suffix");
+  EXPECT_EQ(refusal([] { completion(R"("prompt":[1],"suffix":"b")"); }).param, "prompt");
   EXPECT_EQ(refusal([] { completion(R"("prompt":"a","best_of":3)"); }).param, "best_of");
   EXPECT_EQ(refusal([] { completion(R"("prompt":"a","echo":true,"logprobs":1)"); }).param, "echo");
   EXPECT_EQ(refusal([] {

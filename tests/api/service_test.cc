@@ -1,11 +1,13 @@
 // Requests to answers, with a model that is scripted.
 #include "api/service.h"
 
+#include <algorithm>
 #include <chrono>
 #include <thread>
 
 #include <gtest/gtest.h>
 
+#include "api/answers.h"
 #include "api/field_table.h"
 #include "support/fake_model.h"
 #include "support/golden.h"
@@ -16,33 +18,14 @@ namespace {
 namespace json = boost::json;
 using test::FakeModel;
 using test::Script;
+using testing::call_of;
+using testing::drain;
+using testing::object_of;
+using testing::Outcome;
+using testing::text_at;
 
 std::string body_of(const std::string& fields) {
   return R"({"model":"fake","messages":[{"role":"user","content":"hi"}])" + (fields.empty() ? "" : "," + fields) + "}";
-}
-
-struct Outcome {
-  std::string bytes;
-  Stream::State state = Stream::State::waiting;
-  std::optional<ApiError> error;
-  Spent spent;
-};
-
-Outcome drain(Stream& stream) {
-  Outcome outcome;
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-  do {
-    outcome.state = stream.poll(outcome.bytes);
-    if (outcome.state == Stream::State::waiting) std::this_thread::sleep_for(std::chrono::microseconds(200));
-  } while ((outcome.state == Stream::State::waiting || outcome.state == Stream::State::more) &&
-           std::chrono::steady_clock::now() < deadline);
-  outcome.error = stream.error();
-  outcome.spent = stream.spent();
-  return outcome;
-}
-
-Call call_of(const std::string& body, Dialect dialect = Dialect::openai) {
-  return {.dialect = dialect, .body = body, .identity = {"alice"}, .notify = [] {}};
 }
 
 Outcome chat(const FakeModel& fake, const std::string& fields, Dialect dialect = Dialect::openai) {
@@ -51,8 +34,6 @@ Outcome chat(const FakeModel& fake, const std::string& fields, Dialect dialect =
   Answer answer = service.chat_completions(call_of(body, dialect));
   return drain(*std::get<std::unique_ptr<Stream>>(answer));
 }
-
-json::object object_of(const std::string& text) { return formats::parse_json(text, "response").as_object(); }
 
 /// The data of server-sent events; "[DONE]" is checked and left out.
 std::vector<json::object> events_of(const std::string& bytes) {
@@ -76,11 +57,6 @@ std::vector<json::object> events_of(const std::string& bytes) {
 }
 
 const json::object& choice_of(const json::object& event) { return event.at("choices").as_array().at(0).as_object(); }
-
-std::string text_at(const json::object& object, const char* key) {
-  const json::value* value = object.if_contains(key);
-  return value != nullptr && value->is_string() ? std::string(value->get_string().c_str()) : std::string();
-}
 
 TEST(Service, AWholeChat) {
   const FakeModel fake = test::fake_model({.text = "hello", .cached = 16});
@@ -313,6 +289,60 @@ TEST(Service, AQueuedStreamSaysWhereItStands) {
   EXPECT_EQ(drain(stream).state, Stream::State::done);
 }
 
+TEST(Service, AReplyThatWasBegun) {
+  const FakeModel fake = test::fake_model({.text = "<think>x"}, text::Encoding::qwen3);
+  const Service service(fake.model);
+  const auto ask = [&](const std::string& last) {
+    const std::string body = R"({"model":"fake","messages":[{"role":"user","content":"u"},)" + last + "]}";
+    Answer answer = service.chat_completions(call_of(body));
+    const json::object reply = object_of(drain(*std::get<1>(answer)).bytes);
+    return text_at(choice_of(reply).at("message").as_object(), "content");
+  };
+  const auto prompt = [&] { return fake.model->tokenizer->decode(fake.generator->requests.back().tokens); };
+  EXPECT_EQ(ask(R"({"role":"assistant","content":"```py\n<|im_end|>","prefix":true})"), "<think>x")
+      << "a marker within a content is content";
+  EXPECT_TRUE(prompt().ends_with("<|im_start|>assistant\n<think>\n\n</think>\n\n```py\n<|im_end|>")) << prompt();
+  EXPECT_NE(fake.generator->requests.back().tokens.back(), test::kImEnd) << "its text stays text";
+  ask(R"({"role":"assistant","content":"So","reasoning_content":"hm","prefix":true})");
+  EXPECT_TRUE(prompt().ends_with("<|im_start|>assistant\n<think>\nhm\n</think>\n\nSo")) << prompt();
+  ask(R"({"role":"assistant","content":"","reasoning_content":"hm","prefix":true})");
+  EXPECT_TRUE(prompt().ends_with("<|im_start|>assistant\n<think>\nhm")) << prompt();
+  EXPECT_THROW(ask(R"({"role":"user","content":"So","prefix":true})"), ApiError);
+  EXPECT_THROW(ask(R"({"role":"assistant","content":"a","prefix":true},{"role":"user","content":"b"})"), ApiError);
+}
+
+TEST(Service, AGapIsFilledWithTheModelsMarkers) {
+  const FakeModel fake = test::fake_model({.text = "x"});
+  const Service service(fake.model);
+  const std::string body = R"({"model":"fake","prompt":"a","suffix":"<|fim_middle|>","echo":true})";
+  Answer answer = service.completions(call_of(body));
+  EXPECT_EQ(text_at(choice_of(object_of(drain(*std::get<1>(answer)).bytes)), "text"), "ax");
+  const engine::Request& request = fake.generator->requests.back();
+  EXPECT_EQ(fake.model->tokenizer->decode(request.tokens), "<|fim_prefix|>a<|fim_suffix|><|fim_middle|><|fim_middle|>");
+  EXPECT_EQ(std::count_if(request.tokens.begin(), request.tokens.end(), [](auto id) { return id >= 256; }), 3)
+      << "the text's own stays text";
+  EXPECT_NE(std::find(request.stop_tokens.begin(), request.stop_tokens.end(), test::kFillMiddle),
+            request.stop_tokens.end());
+  const std::string ollama = R"({"model":"fake","prompt":"a","suffix":"b"})";
+  service.ollama_generate(call_of(ollama, Dialect::ollama));
+  EXPECT_EQ(fake.generator->requests.back().tokens.back(), test::kFillMiddle);
+  const std::string ids = R"({"model":"fake","prompt":[97],"suffix":"b"})";
+  EXPECT_THROW(service.completions(call_of(ids)), ApiError);
+}
+
+TEST(Service, AReplyThatWasCutOffHasCostWhatWasDrawn) {
+  const FakeModel fake = test::fake_model({.text = "abc", .cached = 8, .endless = true});
+  const Service service(fake.model);
+  const std::string body = body_of(R"("stream":true)");
+  Answer answer = service.chat_completions(call_of(body));
+  Stream& stream = *std::get<1>(answer);
+  std::string out;
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  while (stream.spent().output_tokens < 3 && std::chrono::steady_clock::now() < deadline) stream.poll(out);
+  EXPECT_EQ(stream.spent().output_tokens, 3u);
+  EXPECT_EQ(stream.spent().cached_tokens, 8u);
+}
+
 TEST(Service, TokenizeAndDetokenize) {
   const FakeModel fake = test::fake_model({});
   const Service service(fake.model);
@@ -338,7 +368,8 @@ TEST(Service, ModelsHaveTheirLimits) {
 /// docs/api.md shows the tables that the code follows.
 TEST(FieldTable, IsWhatTheDocumentationShows) {
   const std::string page = test::read_text(std::string(MINKE_SOURCE_DIR) + "/docs/api.md");
-  for (const auto& rules : {chat_rules(), completion_rules(), messages_rules(), ollama_rules()}) {
+  for (const auto& rules : {chat_rules(), completion_rules(), messages_rules(), ollama_rules(),
+                            embedding_rules(), responses_rules()}) {
     const std::string table = markdown_of(rules);
     EXPECT_NE(page.find(table), std::string::npos) << "docs/api.md lacks:\n" << table;
   }

@@ -29,6 +29,10 @@ class Taker final : public api::Generator {
       }
     }
     auto record = std::make_shared<engine::ReplyRecord>(std::move(request), 1);
+    if (record->request.pooling != engine::Pooling::none) {
+      record->hidden = {1, 2, 3};
+      record->prompt_done = true;
+    }
     for (std::size_t i = 0; i < record->request.samples; ++i) {
       record->outputs[i].end.sample = i;
       record->outputs[i].finished = true;
@@ -75,6 +79,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if ((data[0] & 16U) != 0) {
       const api::Call ollama{.dialect = api::Dialect::ollama, .body = body, .identity = {"fuzz"}, .notify = [] {}};
       check_stream((data[0] & 1U) != 0 ? service.ollama_chat(ollama) : service.ollama_generate(ollama));
+      return 0;
+    }
+    if ((data[0] & 32U) != 0) {
+      check_stream((data[0] & 1U) != 0 ? service.embeddings(call) : service.responses(call));
       return 0;
     }
     switch (data[0] & 3U) {

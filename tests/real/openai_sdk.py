@@ -16,6 +16,7 @@ import time
 import openai
 from openai.types import Completion, Model
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
+from openai.types.responses import Response
 
 from minke_server import MODEL, Checks, Server, need_model
 
@@ -129,6 +130,56 @@ class Suite(Checks):
                                              echo=True)
         self.check("the prompt, echoed", two.choices[0].text == "One, two, three," + reply.choices[0].text, two)
         self.check("two prompts", two.choices[1].text.startswith("A, B, C,") and two.choices[1].index == 1, two)
+
+    def test_continued(self):
+        begun = [*QUESTION, {"role": "assistant", "content": "The capital of France is", "prefix": True}]
+        reply = self.chat(self.deepseek, messages=begun).choices[0].message.content
+        self.check("a reply that was begun", reply.lstrip().startswith("Paris"), reply)
+
+    def test_no_gap(self):
+        refused = self.refused(openai.BadRequestError,
+                               lambda: self.client.completions.create(model=MODEL, prompt="def f(", suffix="return 1"))
+        self.check("a gap needs a model with markers", refused and refused.param == "suffix", refused)
+
+    def test_responses(self):
+        reply = self.client.responses.create(model=MODEL, input=QUESTION[0]["content"], temperature=0, max_output_tokens=24)
+        same = self.chat().choices[0].message.content
+        self.check("a response has the chat's text", reply.output_text == same, (reply, same))
+        self.check("nothing is stored", reply.store is False and reply.status in ("completed", "incomplete"), reply)
+        self.check("its usage", reply.usage.total_tokens == reply.usage.input_tokens + reply.usage.output_tokens, reply.usage)
+        Response.model_validate(reply.model_dump(), strict=True)
+        text, names = "", []
+        with self.client.responses.stream(model=MODEL, input=QUESTION, temperature=0, max_output_tokens=24) as stream:
+            for event in stream:
+                names.append(event.type)
+                if event.type == "response.output_text.delta":
+                    text += event.delta
+            final = stream.get_final_response()
+        self.check("streamed", text == same and final.output_text == same, (text, final))
+        self.check("events' order", names[:4] == ["response.created", "response.in_progress", "response.output_item.added",
+                                                  "response.content_part.added"], names)
+        again = [{"role": "user", "content": "Hi"}, *[item.model_dump() for item in reply.output],
+                 {"role": "user", "content": "Thank you."}]
+        second = self.client.responses.create(model=MODEL, input=again, max_output_tokens=4)
+        self.check("its output sent back", second.output_text, second)
+        stored = self.refused(openai.BadRequestError, lambda: self.client.responses.create(
+            model=MODEL, input="x", previous_response_id="resp_1"))
+        self.check("nothing to go on from", stored and stored.param == "previous_response_id", stored)
+
+    def test_embeddings(self):
+        texts = ["The cat sleeps on the sofa.", "A cat is sleeping on a couch.", "Interest rates rose by half a percent."]
+        reply = self.client.embeddings.create(model=MODEL, input=texts)  # base64, unless it is told otherwise
+        plain = self.client.embeddings.create(model=MODEL, input=texts, encoding_format="float")
+        a, b, c = [item.embedding for item in reply.data]
+
+        def dot(x, y):
+            return sum(i * j for i, j in zip(x, y))
+
+        self.check("length one", abs(dot(a, a) - 1) < 1e-4, dot(a, a))
+        self.check("like texts are near", dot(a, b) > dot(a, c), (dot(a, b), dot(a, c)))
+        self.check("numbers are the same", max(abs(x - y) for x, y in zip(a, plain.data[0].embedding)) < 1e-6)
+        alone = self.client.embeddings.create(model=MODEL, input=texts[1], extra_body={"pooling": "last"})
+        self.check("the last token's", abs(dot(alone.data[0].embedding, b)) < 0.9999, alone.usage)
 
     def test_errors(self):
         self.check("404", self.refused(openai.NotFoundError, lambda: self.chat(model="nope")))

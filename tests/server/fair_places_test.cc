@@ -9,12 +9,11 @@ namespace {
 
 using Tickets = std::vector<std::unique_ptr<FairPlaces::Ticket>>;
 
-std::size_t enter(FairPlaces& places, const std::string& who, std::size_t times, Tickets& tickets,
-                  FairPlaces::Clock::time_point now) {
+std::size_t enter(FairPlaces& places, const std::string& who, std::size_t times, Tickets& tickets) {
   std::size_t entered = 0;
   for (std::size_t i = 0; i < times; ++i) {
-    if (auto ticket = places.enter(who, now)) {
-      tickets.push_back(std::move(ticket));
+    if (auto entry = places.enter(who); entry.ticket) {
+      tickets.push_back(std::move(entry.ticket));
       ++entered;
     }
   }
@@ -24,41 +23,63 @@ std::size_t enter(FairPlaces& places, const std::string& who, std::size_t times,
 TEST(FairPlaces, OneAloneHasAllPlaces) {
   FairPlaces places(10);
   Tickets tickets;
-  const auto now = FairPlaces::Clock::now();
-  EXPECT_EQ(enter(places, "a", 20, tickets, now), 10u);
+  EXPECT_EQ(enter(places, "a", 20, tickets), 10u);
   tickets.clear();
-  EXPECT_EQ(enter(places, "a", 20, tickets, now), 10u) << "places are given back";
+  EXPECT_EQ(enter(places, "a", 20, tickets), 10u) << "places are given back";
 }
 
 TEST(FairPlaces, WithoutALimitEverybodyIsLetIn) {
   FairPlaces places(0);
   Tickets tickets;
-  EXPECT_EQ(enter(places, "a", 1000, tickets, FairPlaces::Clock::now()), 1000u);
+  EXPECT_EQ(enter(places, "a", 1000, tickets), 1000u);
 }
 
 TEST(FairPlaces, WhoAsksMostOftenGetsNoMoreThanTheOthers) {
   FairPlaces places(8);
   Tickets a, b;
-  const auto now = FairPlaces::Clock::now();
-  EXPECT_EQ(enter(places, "a", 100, a, now), 8u);
-  EXPECT_EQ(enter(places, "b", 1, b, now), 0u) << "full; but from now on b wants in";
+  EXPECT_EQ(enter(places, "a", 100, a), 8u);
+  EXPECT_EQ(enter(places, "b", 1, b), 0u) << "full; but from now on b wants in";
   a.erase(a.begin());
-  EXPECT_EQ(enter(places, "a", 100, a, now), 0u) << "has more than its half";
-  EXPECT_EQ(enter(places, "b", 1, b, now), 1u);
+  EXPECT_EQ(enter(places, "a", 100, a), 0u) << "has more than its half";
+  EXPECT_EQ(enter(places, "b", 1, b), 1u);
   a.resize(3);
-  EXPECT_EQ(enter(places, "b", 100, b, now), 3u);
-  EXPECT_EQ(enter(places, "a", 100, a, now), 1u);
+  EXPECT_EQ(enter(places, "b", 100, b), 3u);
+  EXPECT_EQ(enter(places, "a", 100, a), 1u);
+}
+
+TEST(FairPlaces, WhoIsRefusedIsToldWhenToComeBack) {
+  FairPlaces::Clock::time_point now{std::chrono::hours(1)};
+  FairPlaces places(4, [&] { return now; });
+  Tickets tickets;
+  enter(places, "a", 4, tickets);
+  EXPECT_TRUE(places.enter("a").full);
+  EXPECT_EQ(places.enter("a").retry_seconds, 0) << "nobody has left yet";
+  // A place each two seconds, taken again at once.
+  for (int i = 0; i < 4; ++i) {
+    now += std::chrono::seconds(2);
+    tickets.erase(tickets.begin());
+    EXPECT_EQ(enter(places, "a", 1, tickets), 1u);
+  }
+  EXPECT_NEAR(places.enter("a").retry_seconds, 2, 1e-9);
+  EXPECT_NEAR(places.enter("a").retry_seconds, 4, 1e-9) << "behind the one before";
+  const FairPlaces::Entry other = places.enter("b");
+  EXPECT_TRUE(other.full);
+  tickets.erase(tickets.begin());
+  const FairPlaces::Entry share = places.enter("a");
+  EXPECT_FALSE(share.full) << "there is a place, but it is b's";
+  EXPECT_EQ(share.ticket, nullptr);
 }
 
 TEST(FairPlaces, WhoHasGivenUpIsForgotten) {
-  FairPlaces places(4);
+  FairPlaces::Clock::time_point now{std::chrono::hours(1)};
+  FairPlaces places(4, [&] { return now; });
   Tickets a, b;
-  const auto now = FairPlaces::Clock::now();
-  enter(places, "a", 4, a, now);
-  EXPECT_EQ(enter(places, "b", 1, b, now), 0u);
+  enter(places, "a", 4, a);
+  EXPECT_EQ(enter(places, "b", 1, b), 0u);
   a.resize(3);
-  EXPECT_EQ(enter(places, "a", 1, a, now), 0u);
-  EXPECT_EQ(enter(places, "a", 1, a, now + std::chrono::seconds(10)), 1u);
+  EXPECT_EQ(enter(places, "a", 1, a), 0u);
+  now += std::chrono::seconds(10);
+  EXPECT_EQ(enter(places, "a", 1, a), 1u);
 }
 
 }  // namespace

@@ -21,6 +21,7 @@ namespace minke::test {
 
 /// Ids of the control tokens; ids below 256 are bytes.
 inline constexpr engine::TokenId kImStart = 256, kImEnd = 257, kThink = 258, kThinkEnd = 259;
+inline constexpr engine::TokenId kFillBefore = 260, kFillAfter = 261, kFillMiddle = 262;
 
 inline std::unique_ptr<text::Tokenizer> fake_tokenizer() {
   auto document = text::testing::plain_document();
@@ -28,7 +29,12 @@ inline std::unique_ptr<text::Tokenizer> fake_tokenizer() {
   text::testing::add_token(document, kImEnd, "<|im_end|>", {.special = true});
   text::testing::add_token(document, kThink, "<think>");
   text::testing::add_token(document, kThinkEnd, "</think>");
-  return text::testing::load(document);
+  text::testing::add_token(document, kFillBefore, "<|fim_prefix|>");
+  text::testing::add_token(document, kFillAfter, "<|fim_suffix|>");
+  text::testing::add_token(document, kFillMiddle, "<|fim_middle|>");
+  auto tokenizer = text::testing::load(document);
+  api::mark_fill_markers(*tokenizer);
+  return tokenizer;
 }
 
 /// What a fake reply does.
@@ -110,7 +116,13 @@ class FakeGenerator final : public api::Generator {
     record.cached = script_.cached;
     record.prefill_done = record.request.tokens.size();
     tell(record);
-    const std::size_t most = record.request.max_tokens == 0 ? tokens.size() : record.request.max_tokens;
+    if (record.request.pooling != engine::Pooling::none) {
+      // The last token's id beside a constant, so that inputs differ.
+      record.hidden = {static_cast<float>(record.request.tokens.back()), 50, 0};
+      record.prompt_done = true;
+    }
+    const std::size_t most = record.request.pooling != engine::Pooling::none ? 0
+                             : record.request.max_tokens == 0 ? tokens.size() : record.request.max_tokens;
     std::size_t drawn = 0;
     for (; drawn < tokens.size() && drawn < most && !stopped(record); ++drawn) {
       wait(record, script_.step);
@@ -120,7 +132,7 @@ class FakeGenerator final : public api::Generator {
     while (script_.endless && !stopped(record)) wait(record, std::chrono::milliseconds(1));
     const bool cut = stopped(record);
     if (cut) ++cancelled_;
-    const bool full = drawn == most && most < tokens.size();
+    const bool full = drawn == most && most < tokens.size() && record.request.pooling == engine::Pooling::none;
     for (std::size_t i = 0; i < record.request.samples; ++i) {
       engine::Finished& end = record.outputs[i].end;
       end.sample = i;
@@ -181,6 +193,7 @@ inline FakeModel fake_model(Script script, text::Encoding encoding = text::Encod
   fake.model->context = 4096;
   fake.model->description = "a stand-in";
   fake.model->architecture = "llama";
+  fake.model->hidden_size = 3;
   fake.model->tokenizer = fake_tokenizer();
   fake.model->encoding = text::ChatEncoding::create(encoding);
   fake.model->encoding->mark_control(*fake.model->tokenizer);

@@ -1,0 +1,187 @@
+#include "api/responses_request.h"
+
+#include <algorithm>
+#include <limits>
+#include <string>
+#include <utility>
+
+#include <boost/json/array.hpp>
+
+#include "api/api_error.h"
+#include "api/chat_request.h"
+#include "api/field_table.h"
+#include "api/json_text.h"
+#include "base/cat.h"
+#include "text/json_access.h"
+
+namespace minke::api {
+namespace {
+
+namespace json = boost::json;
+
+constexpr std::int64_t kMostTokens = std::int64_t{1} << 32;
+
+/// Items in order; thinking comes as an item of its own before the message that it led to.
+class InputReader {
+ public:
+  void read(const json::value& item, const std::string& place) {
+    if (!item.is_object()) throw_wrong_type(place, "an object", item);
+    const Fields fields(item.get_object(), place);
+    const std::string_view type = fields.text("type").value_or("message");
+    if (type == "message") {
+      read_message(fields);
+    } else if (type == "reasoning") {
+      read_reasoning(fields);
+    } else if (type == "item_reference") {
+      throw_unsupported(fields.place("type"), "nothing is stored: send the item itself");
+    } else if (type.starts_with("function_call") || type.starts_with("custom_tool_call")) {
+      throw_unsupported(fields.place("type"), "tools are not there yet");
+    }
+    // Others (calls of hosted tools, compaction) say nothing to this model.
+  }
+
+  std::vector<text::Message> messages;
+
+ private:
+  void read_message(const Fields& fields) {
+    const auto name = fields.text("role");
+    if (!name) throw ApiError(Fault::malformed, base::cat(fields.place("role"), ": missing"), fields.place("role"));
+    const auto role = *name == "developer" ? text::Role::system : text::role_from_name(*name);
+    if (!role) throw_invalid(fields.place("role"), "expected system, developer, user or assistant");
+    text::Message message;
+    message.role = *role;
+    message.content = parse_content(fields);
+    if (*role == text::Role::assistant) message.reasoning = std::exchange(reasoning_, std::nullopt);
+    reasoning_.reset();
+    messages.push_back(std::move(message));
+  }
+
+  void read_reasoning(const Fields& fields) {
+    const json::array* parts = fields.array("content");
+    if (parts == nullptr) return;  // encrypted, or a summary only: nothing that this model wrote
+    std::size_t index = 0;
+    for (const json::value& part : *parts) {
+      const std::string place = base::cat(fields.place("content"), "[", index++, "]");
+      if (!part.is_object()) throw_wrong_type(place, "an object", part);
+      const auto text = Fields(part.get_object(), place).text("text");
+      if (text) reasoning_ = reasoning_.value_or("") + std::string(*text);
+    }
+  }
+
+  std::optional<std::string> reasoning_;
+};
+
+std::vector<text::Message> messages_of(const Fields& request) {
+  InputReader reader;
+  if (const auto instructions = request.text("instructions"); instructions && !instructions->empty()) {
+    reader.messages.push_back({.role = text::Role::system, .content = std::string(*instructions), .reasoning = {}});
+  }
+  const json::value* input = request.find("input");
+  if (input == nullptr) throw ApiError(Fault::malformed, "input: missing", "input");
+  if (input->is_string()) {
+    reader.messages.push_back(
+        {.role = text::Role::user, .content = std::string(text::view(input->get_string())), .reasoning = {}});
+    return std::move(reader.messages);
+  }
+  if (!input->is_array()) throw_wrong_type("input", "a string or an array of items", *input);
+  std::size_t index = 0;
+  for (const json::value& item : input->get_array()) reader.read(item, base::cat("input[", index++, "]"));
+  if (reader.messages.empty()) throw_invalid("input", "expected at least one message");
+  return std::move(reader.messages);
+}
+
+std::optional<std::size_t> logprobs_of(const Fields& request) {
+  const auto top = request.integer("top_logprobs", 0, static_cast<std::int64_t>(engine::kMaxTopLogprobs));
+  const json::array* include = request.array("include");
+  const bool wanted = include != nullptr && std::any_of(include->begin(), include->end(), [](const json::value& one) {
+    return one.is_string() && one.get_string() == "message.output_text.logprobs";
+  });
+  if (!wanted) return std::nullopt;
+  return static_cast<std::size_t>(top.value_or(0));
+}
+
+/// What is hosted elsewhere is left out, not refused: clients offer it whether it is there or not.
+void check_tools(const Fields& request) {
+  if (const json::array* tools = request.array("tools")) {
+    std::size_t index = 0;
+    for (const json::value& tool : *tools) {
+      const std::string place = base::cat("tools[", index++, "]");
+      if (!tool.is_object()) throw_wrong_type(place, "an object", tool);
+      const std::string_view type = Fields(tool.get_object(), place).text("type").value_or("");
+      if (type == "function" || type == "custom" || type == "namespace") {
+        throw_unsupported("tools", "tools are not there yet");
+      }
+    }
+  }
+  const json::value* choice = request.find("tool_choice");
+  if (choice == nullptr) return;
+  if (choice->is_string() && (choice->get_string() == "none" || choice->get_string() == "auto")) return;
+  throw_unsupported("tool_choice", "tools are not there yet");
+}
+
+void check_format(const Fields& request) {
+  const auto text = request.object("text");
+  if (!text) return;
+  const auto format = text->object("format");
+  if (!format) return;
+  const std::string_view type = format->text("type").value_or("text");
+  if (type != "text") throw_unsupported(format->place("type"), "constrained output is not there yet");
+}
+
+text::Thinking thinking_of(const Fields& request) {
+  const auto reasoning = request.object("reasoning");
+  if (!reasoning) return text::Thinking::automatic;
+  const auto effort = reasoning->text("effort");
+  return effort ? parse_effort(*effort, reasoning->place("effort")) : text::Thinking::automatic;
+}
+
+json::object echo_of(const Fields& request) {
+  const auto given = [&](std::string_view key) {
+    const json::value* value = request.find(key);
+    return value == nullptr ? json::value(nullptr) : *value;
+  };
+  json::object echo;
+  for (const std::string_view key : {"instructions", "max_output_tokens", "temperature", "top_p", "user"}) {
+    echo[json::string_view(key.data(), key.size())] = given(key);
+  }
+  const auto reasoning = request.object("reasoning");
+  const auto effort = reasoning ? reasoning->text("effort") : std::nullopt;
+  echo["reasoning"] = json::object{{"effort", effort ? json_text(*effort) : json::value(nullptr)}, {"summary", nullptr}};
+  echo["metadata"] = request.object("metadata") ? given("metadata") : json::value(json::object());
+  echo["text"] = json::object{{"format", json::object{{"type", "text"}}}};
+  echo["tool_choice"] = "auto";
+  echo["tools"] = json::array();
+  echo["parallel_tool_calls"] = true;
+  echo["truncation"] = "disabled";
+  echo["store"] = false;
+  echo["previous_response_id"] = nullptr;
+  return echo;
+}
+
+}  // namespace
+
+ResponsesRequest parse_responses_request(const Fields& request) {
+  refuse_fields(request, responses_rules());
+  ResponsesRequest out;
+  const auto model = request.text("model");
+  if (!model || model->empty()) {
+    throw ApiError(Fault::malformed, "model: missing; GET /v1/models lists the names", "model");
+  }
+  out.common.model = *model;
+  out.common.stream = request.flag("stream").value_or(false);
+  if (const auto most = request.integer("max_output_tokens", 1, kMostTokens)) {
+    out.common.max_tokens = static_cast<std::size_t>(*most);
+  }
+  out.common.temperature = request.number("temperature", 0, 2);
+  out.common.top_p = request.number("top_p", 0, 1);
+  out.common.user = request.text("user").value_or("");
+  out.logprobs = logprobs_of(request);
+  out.thinking = thinking_of(request);
+  check_tools(request);
+  check_format(request);
+  out.messages = messages_of(request);
+  out.echo = echo_of(request);
+  return out;
+}
+
+}  // namespace minke::api
