@@ -20,10 +20,10 @@ enum class Fault {
   unknown_model,
   unknown_route,
   wrong_method,
-  too_large,   ///< the body
+  too_large,     ///< the body
   overloaded,    ///< as much waits as may wait
   rate_limited,  ///< as much of this identity's as is its share
-  not_ready,   ///< the model is still being loaded, or the server is stopping
+  not_ready,     ///< the model is still being loaded, or the server is stopping
   internal,
 };
 

@@ -73,7 +73,8 @@ class ChatFormat final : public ReplyFormat {
   json::value all_logprobs(const TextDelta& delta) const {
     if (!logprobs_) return nullptr;
     json::object result{{"content", logprobs_json(*tokenizer_, delta.content_tokens)}};
-    if (!delta.reasoning_tokens.empty()) result["reasoning_content"] = logprobs_json(*tokenizer_, delta.reasoning_tokens);
+    if (!delta.reasoning_tokens.empty())
+      result["reasoning_content"] = logprobs_json(*tokenizer_, delta.reasoning_tokens);
     if (envelope_.dialect == Dialect::openai) result["refusal"] = nullptr;
     return result;
   }

@@ -28,7 +28,8 @@ constexpr std::size_t kAtOnce = 8;
 void normalise(std::vector<float>& values) {
   double sum = 0;
   for (const float value : values) sum += static_cast<double>(value) * static_cast<double>(value);
-  if (!(sum > 0) || !std::isfinite(sum)) throw ApiError(Fault::internal, "the model gave an embedding without a direction");
+  if (!(sum > 0) || !std::isfinite(sum))
+    throw ApiError(Fault::internal, "the model gave an embedding without a direction");
   const double scale = 1 / std::sqrt(sum);
   for (float& value : values) value = static_cast<float>(static_cast<double>(value) * scale);
 }

@@ -17,8 +17,8 @@ struct EmbeddingOptions {
   bool base64 = false;
 };
 
-/// Submits some of `inputs` at once and the others as these end, so that one request does not fill the queue. `request`:
-/// what they share. Throws ApiError.
+/// Submits some of `inputs` at once and the others as these end, so that one request does not fill the queue.
+/// `request`: what they share. Throws ApiError.
 std::unique_ptr<Stream> make_embedding_stream(std::shared_ptr<const Model> model,
                                               std::vector<std::vector<engine::TokenId>> inputs,
                                               const engine::Request& request, EmbeddingOptions options,

@@ -19,7 +19,8 @@ constexpr FieldRule kChat[] = {
      "of an assistant: its thinking; the encoding decides what is kept of it"},
     {"messages[].name", ignored, "encodings have no place for it"},
     {"messages[].tool_calls", refused, kNoTools},
-    {"messages[].prefix", honoured, "on the last message, an assistant's: the reply goes on from its text, without thinking"},
+    {"messages[].prefix", honoured,
+     "on the last message, an assistant's: the reply goes on from its text, without thinking"},
     {"continue_final_message", honoured, "the same, vLLM's name"},
     {"stream", honoured, ""},
     {"stream_options.include_usage", honoured,
@@ -121,7 +122,8 @@ constexpr FieldRule kMessages[] = {
     {"model", honoured, "a loaded model's name or alias, or any that begins with claude-"},
     {"max_tokens", honoured, "required"},
     {"messages", honoured,
-     "roles user, assistant, system; content a string, or blocks of type text and thinking; the reply goes on from a last "
+     "roles user, assistant, system; content a string, or blocks of type text and thinking; the reply goes on from a "
+     "last "
      "one that is the assistant's"},
     {"system", honoured, "a string, or blocks of text; one that begins with x-anthropic-billing-header is left out"},
     {"stream", honoured, ""},
@@ -178,7 +180,8 @@ constexpr FieldRule kEmbedding[] = {
 constexpr FieldRule kResponses[] = {
     {"model", honoured, "a loaded model's name or alias"},
     {"input", honoured,
-     "a string, or items: messages (roles system, developer, user, assistant; parts of type input_text, output_text) and "
+     "a string, or items: messages (roles system, developer, user, assistant; parts of type input_text, output_text) "
+     "and "
      "reasoning; items of other types than these and tool calls are ignored"},
     {"instructions", honoured, "a system message before all others"},
     {"stream", honoured, ""},
@@ -194,7 +197,8 @@ constexpr FieldRule kResponses[] = {
     {"user", honoured, "separates the cache"},
     {"metadata", honoured, "given back"},
     {"store", ignored, "nothing is stored; replies say \"store\": false"},
-    {"previous_response_id", refused, "nothing is stored: send the earlier items again, their prefix is found in the cache"},
+    {"previous_response_id", refused,
+     "nothing is stored: send the earlier items again, their prefix is found in the cache"},
     {"conversation", refused, "nothing is stored: send the earlier items again"},
     {"prompt", refused, "there are no stored prompts"},
     {"background", refused, "nothing runs without its client"},

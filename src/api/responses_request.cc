@@ -94,8 +94,8 @@ std::optional<std::size_t> logprobs_of(const Fields& request) {
   const auto top = request.integer("top_logprobs", 0, static_cast<std::int64_t>(engine::kMaxTopLogprobs));
   const json::array* include = request.array("include");
   const bool wanted = include != nullptr && std::any_of(include->begin(), include->end(), [](const json::value& one) {
-    return one.is_string() && one.get_string() == "message.output_text.logprobs";
-  });
+                        return one.is_string() && one.get_string() == "message.output_text.logprobs";
+                      });
   if (!wanted) return std::nullopt;
   return static_cast<std::size_t>(top.value_or(0));
 }
@@ -146,7 +146,8 @@ json::object echo_of(const Fields& request) {
   }
   const auto reasoning = request.object("reasoning");
   const auto effort = reasoning ? reasoning->text("effort") : std::nullopt;
-  echo["reasoning"] = json::object{{"effort", effort ? json_text(*effort) : json::value(nullptr)}, {"summary", nullptr}};
+  echo["reasoning"] =
+      json::object{{"effort", effort ? json_text(*effort) : json::value(nullptr)}, {"summary", nullptr}};
   echo["metadata"] = request.object("metadata") ? given("metadata") : json::value(json::object());
   echo["text"] = json::object{{"format", json::object{{"type", "text"}}}};
   echo["tool_choice"] = "auto";

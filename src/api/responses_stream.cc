@@ -109,7 +109,8 @@ class ResponsesStream final : public ReplyStream {
   /// The open item's only part.
   json::object part() const {
     if (open_ == Item::reasoning) return {{"type", "reasoning_text"}, {"text", json_text(text_)}};
-    return {{"type", "output_text"}, {"text", json_text(text_)}, {"annotations", json::array()}, {"logprobs", logprobs_}};
+    return {
+        {"type", "output_text"}, {"text", json_text(text_)}, {"annotations", json::array()}, {"logprobs", logprobs_}};
   }
 
   json::object item(std::string_view status, bool with_part) const {

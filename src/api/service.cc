@@ -178,9 +178,9 @@ Answer Service::embed(EmbeddingRequest&& asked, const Call& call) const {
   request.pooling = asked.pooling;
   request.identity = call.identity.name;
   request.salt = salt_of(call.identity, asked.user);
-  return make_embedding_stream(
-      model_, std::move(inputs), request,
-      {.model = std::move(asked.model), .dialect = call.dialect, .base64 = asked.base64}, call.notify);
+  return make_embedding_stream(model_, std::move(inputs), request,
+                               {.model = std::move(asked.model), .dialect = call.dialect, .base64 = asked.base64},
+                               call.notify);
 }
 
 Answer Service::embeddings(const Call& call) const {
@@ -210,8 +210,8 @@ Response Service::count_tokens(const Call& call) const {
   const json::object body = parse_body(call.body);
   const MessagesRequest asked = parse_messages_request(Fields(body), true);
   const Model& model = find(asked.common.model, call.dialect);
-  const Prompt prompt = model.chat_prompt(
-      {.messages = asked.messages, .thinking = asked.thinking, .continue_last = asked.continue_last});
+  const Prompt prompt =
+      model.chat_prompt({.messages = asked.messages, .thinking = asked.thinking, .continue_last = asked.continue_last});
   return json_response({{"input_tokens", prompt.tokens.size()}});
 }
 

@@ -33,7 +33,8 @@ struct PrefillProgress {
   std::size_t cached = 0;  ///< reused: whole blocks of 64, at most 64 * floor((total - 1) / 64)
 };
 
-/// Without initialisers: records reserve room for many of these, and pages that a reply does not reach are never touched.
+/// Without initialisers: records reserve room for many of these, and pages that a reply does not reach are never
+/// touched.
 struct TokenLogprob {
   TokenId token;
   float logprob;  ///< natural logarithm, of the model's own distribution (before temperature and penalties)

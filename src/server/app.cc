@@ -214,9 +214,9 @@ api::Answer App::start_reply(const HttpRequest& request, const api::Service& ser
                              const api::Call& call) {
   FairPlaces::Entry entry = places_.enter(request.identity);
   if (!entry.ticket) {
-    ApiError error = entry.full
-                         ? ApiError(Fault::overloaded, "as much runs and waits already as may; try again later")
-                         : ApiError(Fault::rate_limited, "others wait, and this key has its share of what runs and waits");
+    ApiError error =
+        entry.full ? ApiError(Fault::overloaded, "as much runs and waits already as may; try again later")
+                   : ApiError(Fault::rate_limited, "others wait, and this key has its share of what runs and waits");
     error.set_retry_after(entry.retry_seconds);
     throw error;
   }
@@ -258,8 +258,7 @@ api::Answer App::start_reply(const HttpRequest& request, const api::Service& ser
 Response App::error_response(const ApiError& error, api::Dialect dialect) const {
   Response response{.status = error.status(dialect), .body = error.body(dialect)};
   if (error.fault() == Fault::overloaded || error.fault() == Fault::rate_limited || error.fault() == Fault::not_ready) {
-    const double wait =
-        error.retry_after() > 0 ? error.retry_after() : estimated_wait_.load(std::memory_order_relaxed);
+    const double wait = error.retry_after() > 0 ? error.retry_after() : estimated_wait_.load(std::memory_order_relaxed);
     const double seconds = std::clamp(std::ceil(wait), 1.0, kMostRetrySeconds);
     response.headers.emplace_back("Retry-After", base::cat(static_cast<int>(seconds)));
   }

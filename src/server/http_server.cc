@@ -156,11 +156,14 @@ asio::awaitable<void> HttpServer::Impl::accept_from(Acceptor& acceptor) {
     error_code error;
     auto socket = co_await acceptor.async_accept(asio::redirect_error(asio::use_awaitable, error));
     if (shared.draining || error == asio::error::operation_aborted) co_return;
-    if (!error && connections.size() < options.max_connections) {
-      start(std::move(socket));
+    if (!error) {
+      // One too many is closed. So is one that there is no memory for: others can be accepted later.
+      try {
+        if (connections.size() < options.max_connections) start(std::move(socket));
+      } catch (const std::exception&) {
+      }
       continue;
     }
-    if (!error) continue;  // one too many: closed
     // No more descriptors, most likely: some may be given back.
     timer.expires_after(std::chrono::milliseconds(100));
     co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, error));

@@ -50,10 +50,18 @@ struct Target {
 };
 
 std::vector<Target> targets() {
-  const std::vector<std::string> sampling = {"temperature",        "top_p",      "min_p",           "top_k",
-                                             "repetition_penalty", "max_tokens", "n",               "seed",
-                                             "presence_penalty",   "min_tokens", "frequency_penalty"};
-  const std::vector<std::string> options = {"num_predict", "temperature", "top_p",           "top_k",
+  const std::vector<std::string> sampling = {"temperature",
+                                             "top_p",
+                                             "min_p",
+                                             "top_k",
+                                             "repetition_penalty",
+                                             "max_tokens",
+                                             "n",
+                                             "seed",
+                                             "presence_penalty",
+                                             "min_tokens",
+                                             "frequency_penalty"};
+  const std::vector<std::string> options = {"num_predict", "temperature", "top_p",          "top_k",
                                             "min_p",       "seed",        "repeat_penalty", "presence_penalty"};
   const std::string messages = R"("messages":[{"role":"system","content":"TEXT"},{"role":"user","content":"TEXT"},)"
                                R"({"role":"assistant","content":"TEXT"},{"role":"user","content":"TEXT"}])";
@@ -61,28 +69,44 @@ std::vector<Target> targets() {
   return {
       {"chat", Dialect::openai, chat, messages + R"(,"stop":"TEXT","user":"TEXT")", sampling},
       {"deepseek chat", Dialect::deepseek, chat, messages, sampling},
-      {"begun chat", Dialect::deepseek, chat,
-       R"("messages":[{"role":"user","content":"u"},{"role":"assistant","content":"TEXT","prefix":true}])", {}},
+      {"begun chat",
+       Dialect::deepseek,
+       chat,
+       R"("messages":[{"role":"user","content":"u"},{"role":"assistant","content":"TEXT","prefix":true}])",
+       {}},
       {"completion", Dialect::openai, [](const Service& s, const Call& c) { return s.completions(c); },
        R"("prompt":"TEXT")", sampling},
-      {"gap", Dialect::openai, [](const Service& s, const Call& c) { return s.completions(c); },
-       R"("prompt":"TEXT","suffix":"TEXT")", {}},
-      {"response", Dialect::openai, [](const Service& s, const Call& c) { return s.responses(c); },
+      {"gap",
+       Dialect::openai,
+       [](const Service& s, const Call& c) { return s.completions(c); },
+       R"("prompt":"TEXT","suffix":"TEXT")",
+       {}},
+      {"response",
+       Dialect::openai,
+       [](const Service& s, const Call& c) { return s.responses(c); },
        R"("instructions":"TEXT","input":[{"role":"user","content":[{"type":"input_text","text":"TEXT"}]},)"
        R"({"role":"assistant","content":"TEXT"},{"role":"user","content":"TEXT"}])",
        {"temperature", "top_p", "max_output_tokens", "top_logprobs"}},
-      {"embedding", Dialect::openai, [](const Service& s, const Call& c) { return s.embeddings(c); },
-       R"("input":["TEXT","TEXT"])", {"dimensions"}},
-      {"message", Dialect::anthropic, [](const Service& s, const Call& c) { return s.messages(c); },
+      {"embedding",
+       Dialect::openai,
+       [](const Service& s, const Call& c) { return s.embeddings(c); },
+       R"("input":["TEXT","TEXT"])",
+       {"dimensions"}},
+      {"message",
+       Dialect::anthropic,
+       [](const Service& s, const Call& c) { return s.messages(c); },
        R"("max_tokens":5,"system":[{"type":"text","text":"TEXT"}],"messages":[{"role":"user","content":"TEXT"},)"
        R"({"role":"assistant","content":[{"type":"text","text":"TEXT"}]},{"role":"user","content":"TEXT"}])",
        {"temperature", "top_p", "top_k"}},
-      {"ollama chat", Dialect::ollama, [](const Service& s, const Call& c) { return s.ollama_chat(c); }, messages, options,
-       true},
+      {"ollama chat", Dialect::ollama, [](const Service& s, const Call& c) { return s.ollama_chat(c); }, messages,
+       options, true},
       {"ollama generate", Dialect::ollama, [](const Service& s, const Call& c) { return s.ollama_generate(c); },
        R"("prompt":"TEXT","system":"TEXT")", options, true},
-      {"ollama embed", Dialect::ollama, [](const Service& s, const Call& c) { return s.ollama_embed(c); },
-       R"("input":"TEXT")", {"dimensions"}},
+      {"ollama embed",
+       Dialect::ollama,
+       [](const Service& s, const Call& c) { return s.ollama_embed(c); },
+       R"("input":"TEXT")",
+       {"dimensions"}},
   };
 }
 
@@ -110,10 +134,27 @@ TEST(Hostile, NumbersInEveryField) {
   for (const Target& target : targets()) {
     EXPECT_EQ(status_of(target, world.service, body_of(target, "x")), 200) << target.name;
     for (const std::string& field : target.numbers) {
-      for (const char* value :
-           {"NaN", "-NaN", "Infinity", "-Infinity", "1e999", "-1e999", "1e308", "-1e308", "1e-320", "-0.0", "0.5", "-1",
-            "9223372036854775807", "-9223372036854775808", "18446744073709551615", "99999999999999999999999", "\"1\"",
-            "true", "[]", "[1]", "{}"}) {
+      for (const char* value : {"NaN",
+                                "-NaN",
+                                "Infinity",
+                                "-Infinity",
+                                "1e999",
+                                "-1e999",
+                                "1e308",
+                                "-1e308",
+                                "1e-320",
+                                "-0.0",
+                                "0.5",
+                                "-1",
+                                "9223372036854775807",
+                                "-9223372036854775808",
+                                "18446744073709551615",
+                                "99999999999999999999999",
+                                "\"1\"",
+                                "true",
+                                "[]",
+                                "[1]",
+                                "{}"}) {
         const std::string given = "\"" + field + "\":" + value;
         const std::string more = target.in_options ? ",\"options\":{" + given + "}" : "," + given;
         const int status = status_of(target, world.service, body_of(target, "x", more));

@@ -106,9 +106,9 @@ TEST(Responses, EventsOfAReplyThatThinks) {
   EXPECT_EQ(names_of(events),
             (std::vector<std::string>{"created", "in_progress", "output_item.added", "content_part.added",
                                       "reasoning_text.delta", "reasoning_text.delta", "reasoning_text.done",
-                                      "content_part.done", "output_item.done", "output_item.added", "content_part.added",
-                                      "output_text.delta", "output_text.delta", "output_text.done", "content_part.done",
-                                      "output_item.done", "completed"}));
+                                      "content_part.done", "output_item.done", "output_item.added",
+                                      "content_part.added", "output_text.delta", "output_text.delta",
+                                      "output_text.done", "content_part.done", "output_item.done", "completed"}));
   for (std::size_t i = 0; i < events.size(); ++i) {
     EXPECT_EQ(events[i].data.at("sequence_number").to_number<std::size_t>(), i);
   }
@@ -118,8 +118,9 @@ TEST(Responses, EventsOfAReplyThatThinks) {
   ASSERT_EQ(output.size(), 2u);
   EXPECT_EQ(text_at(output.at(0).at("content").at(0).as_object(), "text"), "hm");
   EXPECT_EQ(text_at(output.at(1).at("content").at(0).as_object(), "text"), "yo");
-  EXPECT_EQ(events.back().data.at("response").at("usage").at("output_tokens_details").at("reasoning_tokens").to_number<int>(),
-            4);
+  EXPECT_EQ(
+      events.back().data.at("response").at("usage").at("output_tokens_details").at("reasoning_tokens").to_number<int>(),
+      4);
 }
 
 TEST(Responses, EndsThatAreNone) {

@@ -368,8 +368,8 @@ TEST(Service, ModelsHaveTheirLimits) {
 /// docs/api.md shows the tables that the code follows.
 TEST(FieldTable, IsWhatTheDocumentationShows) {
   const std::string page = test::read_text(std::string(MINKE_SOURCE_DIR) + "/docs/api.md");
-  for (const auto& rules : {chat_rules(), completion_rules(), messages_rules(), ollama_rules(),
-                            embedding_rules(), responses_rules()}) {
+  for (const auto& rules :
+       {chat_rules(), completion_rules(), messages_rules(), ollama_rules(), embedding_rules(), responses_rules()}) {
     const std::string table = markdown_of(rules);
     EXPECT_NE(page.find(table), std::string::npos) << "docs/api.md lacks:\n" << table;
   }

@@ -122,7 +122,8 @@ class FakeGenerator final : public api::Generator {
       record.prompt_done = true;
     }
     const std::size_t most = record.request.pooling != engine::Pooling::none ? 0
-                             : record.request.max_tokens == 0 ? tokens.size() : record.request.max_tokens;
+                             : record.request.max_tokens == 0                ? tokens.size()
+                                                                             : record.request.max_tokens;
     std::size_t drawn = 0;
     for (; drawn < tokens.size() && drawn < most && !stopped(record); ++drawn) {
       wait(record, script_.step);
