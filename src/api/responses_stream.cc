@@ -18,7 +18,7 @@ namespace json = boost::json;
 
 json::object usage_of(const Spent& spent) {
   return {{"input_tokens", spent.prompt_tokens},
-          {"input_tokens_details", json::object{{"cached_tokens", spent.cached_tokens}}},
+          {"input_tokens_details", json::object{{"cached_tokens", spent.cached_tokens}, {"cache_write_tokens", 0}}},
           {"output_tokens", spent.output_tokens},
           {"output_tokens_details", json::object{{"reasoning_tokens", spent.reasoning_tokens}}},
           {"total_tokens", spent.prompt_tokens + spent.output_tokens}};

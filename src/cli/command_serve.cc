@@ -1,8 +1,10 @@
 // minke serve: the API server.
+#include <pthread.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <csignal>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -102,6 +104,14 @@ void raise_descriptor_limit() {
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
   limit.rlim_cur = limit.rlim_max;
   ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+void block_signals() {
+  sigset_t signals;
+  ::sigemptyset(&signals);
+  ::sigaddset(&signals, SIGTERM);
+  ::sigaddset(&signals, SIGINT);
+  ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
 }
 
 /// Serves on a thread of its own, so that /health answers while the model is loaded.
@@ -211,10 +221,15 @@ int serve(const Session& session, const ServeFlags& flags) {
   server::HttpServer server(http, app);
   listening.store(&server);
   ServerThread thread(server);
-  const ServedModel served = load(session, flags, std::move(opened), thread);
+  ServedModel served = load(session, flags, std::move(opened), thread);
   app.serve(std::make_shared<api::Service>(served.model));
   if (!flags.quiet && !thread.ended()) note(greeting(server, flags, served));
   thread.wait();
+  // The server ended in order: another signal, while the model's memory is given back, must not make it look otherwise.
+  // The server has them still; then this thread is the only one left.
+  block_signals();
+  app.serve(nullptr);
+  served.model.reset();
   return 0;
 }
 

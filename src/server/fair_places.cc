@@ -16,7 +16,7 @@ FairPlaces::Entry FairPlaces::enter(const std::string& identity) {
   const Clock::time_point now = now_();
   const std::lock_guard lock(mutex_);
   Account& account = accounts_[identity];
-  if (crowded()) {
+  if (crowded() || others_wait(identity, now)) {
     account.refused = now;  // counted among those who want in
     const std::size_t share = std::max<std::size_t>(places_ / backlogged(now), 1);
     const bool full = inside_ >= places_;
@@ -31,6 +31,13 @@ FairPlaces::Entry FairPlaces::enter(const std::string& identity) {
   return {.ticket = std::make_unique<Ticket>(*this, identity)};
 }
 
+bool FairPlaces::others_wait(const std::string& identity, Clock::time_point now) const {
+  return std::any_of(accounts_.begin(), accounts_.end(), [&](const auto& entry) {
+    const Account& account = entry.second;
+    return account.refused != Clock::time_point() && now - account.refused <= kPatience && entry.first != identity;
+  });
+}
+
 /// Drops the accounts of those who are gone.
 std::size_t FairPlaces::backlogged(Clock::time_point now) {
   std::erase_if(accounts_, [&](const auto& entry) {
@@ -43,9 +50,8 @@ std::size_t FairPlaces::backlogged(Clock::time_point now) {
 void FairPlaces::leave(const std::string& identity) {
   const Clock::time_point now = now_();
   const std::lock_guard lock(mutex_);
-  if (!crowded()) {
+  if (!crowded() && refused_ == 0) {
     last_left_ = {};
-    refused_ = 0;
   } else {
     if (last_left_ != Clock::time_point()) {
       const double interval = std::chrono::duration<double>(now - last_left_).count();

@@ -12,9 +12,9 @@
 
 namespace minke::server {
 
-/// Counts the requests of each identity. While less than half of the places are taken everybody is let in. Beyond that
-/// an identity has its share of them: the places divided by the identities that have requests here or were refused a
-/// moment ago. So whoever tries again most often does not get more than the others.
+/// Counts the requests of each identity. While less than half of the places are taken, and nobody else was refused a
+/// moment ago, whoever comes is let in. Else an identity has its share of the places: these divided by the identities that
+/// have requests here or were refused a moment ago. So whoever tries again most often does not get more than the others.
 ///
 /// Who is refused is told when to come back: places become free at some pace, and as many others as were refused since
 /// want them, too.
@@ -57,6 +57,7 @@ class FairPlaces {
 
   void leave(const std::string& identity);
   std::size_t backlogged(Clock::time_point now);
+  bool others_wait(const std::string& identity, Clock::time_point now) const;
   bool crowded() const noexcept { return places_ > 0 && inside_ >= (places_ + 1) / 2; }
 
   const std::size_t places_;
@@ -65,8 +66,8 @@ class FairPlaces {
   std::map<std::string, Account> accounts_;
   std::size_t inside_ = 0;
   std::size_t refused_ = 0;      // for whom no place has become free yet
-  Clock::time_point last_left_;  // the epoch: not while it was crowded
-  double pace_ = 0;              // seconds from one free place to the next while it is crowded; 0: not known
+  Clock::time_point last_left_;  // the epoch: not while there was a crowd
+  double pace_ = 0;              // seconds from one free place to the next while there is one; 0: not known
 };
 
 }  // namespace minke::server

@@ -47,6 +47,17 @@ TEST(FairPlaces, WhoAsksMostOftenGetsNoMoreThanTheOthers) {
   EXPECT_EQ(enter(places, "a", 100, a), 1u);
 }
 
+/// Replies that end together leave more places than half: still those who were refused come first.
+TEST(FairPlaces, FreePlacesAreKeptForThoseWhoWereRefused) {
+  FairPlaces places(4);
+  Tickets a, b;
+  EXPECT_EQ(enter(places, "a", 4, a), 4u);
+  EXPECT_EQ(enter(places, "b", 1, b), 0u);
+  a.clear();
+  EXPECT_EQ(enter(places, "a", 4, a), 2u) << "the other half is b's";
+  EXPECT_EQ(enter(places, "b", 4, b), 2u);
+}
+
 TEST(FairPlaces, WhoIsRefusedIsToldWhenToComeBack) {
   FairPlaces::Clock::time_point now{std::chrono::hours(1)};
   FairPlaces places(4, [&] { return now; });
