@@ -85,8 +85,8 @@ class MessageEvents final : public ReplyStream {
     append("message_stop", {}, out);
   }
 
-  void fail(std::string& out) override {
-    out += base::cat("event: error\ndata: ", error()->body(Dialect::anthropic), "\n\n");
+  void fail(const ApiError& error, std::string& out) override {
+    out += base::cat("event: error\ndata: ", error.body(Dialect::anthropic), "\n\n");
   }
 
   void delta(Block block, json::object fields, std::string& out) {
@@ -107,7 +107,7 @@ class MessageEvents final : public ReplyStream {
            {{"index", index_}, {"content_block", block == Block::thinking ? thinking_block("") : text_block("")}}, out);
   }
 
-  static void append(std::string_view type, json::object fields, std::string& out) {
+  static void append(std::string_view type, json::object&& fields, std::string& out) {
     json::object event{{"type", json_text(type)}};
     for (auto& [key, value] : fields) event.insert_or_assign(key, std::move(value));
     out += base::cat("event: ", type, "\ndata: ", json::serialize(event), "\n\n");

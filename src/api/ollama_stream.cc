@@ -78,8 +78,8 @@ class OllamaStream final : public ReplyStream {
     if (is_events()) out += "\n";
   }
 
-  void fail(std::string& out) override {
-    if (is_events()) out += base::cat(error()->body(Dialect::ollama), "\n");
+  void fail(const ApiError& error, std::string& out) override {
+    if (is_events()) out += base::cat(error.body(Dialect::ollama), "\n");
   }
 
   void append(std::string_view content, std::string_view thinking, std::string& out) const {

@@ -67,7 +67,9 @@ class EventStream final : public ReplyStream {
   }
 
   /// Clients raise what comes under "error"; the connection then ends without the stream's end.
-  void fail(std::string& out) override { out += base::cat("data: ", error()->body(options_.dialect), "\n\n"); }
+  void fail(const ApiError& error, std::string& out) override {
+    out += base::cat("data: ", error.body(options_.dialect), "\n\n");
+  }
 
   void send(json::object chunk, std::string& out) const {
     if (options_.include_usage) chunk["usage"] = nullptr;
@@ -135,11 +137,15 @@ Stream::State ReplyStream::poll(std::string& out) {
     }
     return State::waiting;
   } catch (const ApiError& error) {
-    error_ = error;
+    return end_broken(error, out);
   } catch (const std::exception& error) {  // out of memory, or a mistake of ours: this reply ends, the server does not
-    error_ = ApiError(Fault::internal, base::cat("internal error: ", error.what()));
+    return end_broken(ApiError(Fault::internal, base::cat("internal error: ", error.what())), out);
   }
-  fail(out);
+}
+
+Stream::State ReplyStream::end_broken(ApiError error, std::string& out) {
+  fail(error, out);
+  error_ = std::move(error);
   return State::broken;
 }
 

@@ -28,12 +28,13 @@ class ReplyStream : public Stream {
   virtual void begin(std::string& /*out*/) {}
   virtual void take(Generation::Piece&& piece, std::string& out) = 0;
   virtual void complete(std::string& out) = 0;
-  /// error() has been set.
-  virtual void fail(std::string& /*out*/) {}
+  virtual void fail(const ApiError& /*error*/, std::string& /*out*/) {}
 
   Generation& generation() const noexcept { return *generation_; }
 
  private:
+  State end_broken(ApiError error, std::string& out);
+
   std::unique_ptr<Generation> generation_;
   bool events_;
   bool begun_ = false;

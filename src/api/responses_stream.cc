@@ -85,9 +85,9 @@ class ResponsesStream final : public ReplyStream {
     }
   }
 
-  void fail(std::string& out) override {
+  void fail(const ApiError& error, std::string& out) override {
     json::object last = response("failed");
-    last["error"] = json::object{{"code", "server_error"}, {"message", json_bytes(error()->message())}};
+    last["error"] = json::object{{"code", "server_error"}, {"message", json_bytes(error.message())}};
     send("response.failed", {{"response", std::move(last)}}, out);
   }
 
@@ -160,7 +160,7 @@ class ResponsesStream final : public ReplyStream {
     logprobs_.clear();
   }
 
-  void send(std::string_view type, json::object fields, std::string& out) {
+  void send(std::string_view type, json::object&& fields, std::string& out) {
     if (!is_events()) return;
     json::object event{{"type", json_text(type)}, {"sequence_number", sequence_++}};
     for (auto& [key, value] : fields) event.insert_or_assign(key, std::move(value));

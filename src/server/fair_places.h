@@ -13,8 +13,9 @@
 namespace minke::server {
 
 /// Counts the requests of each identity. While less than half of the places are taken, and nobody else was refused a
-/// moment ago, whoever comes is let in. Else an identity has its share of the places: these divided by the identities that
-/// have requests here or were refused a moment ago. So whoever tries again most often does not get more than the others.
+/// moment ago, whoever comes is let in. Else an identity has its share of the places: these divided by the identities
+/// that have requests here or were refused a moment ago. So whoever tries again most often does not get more than the
+/// others.
 ///
 /// Who is refused is told when to come back: places become free at some pace, and as many others as were refused since
 /// want them, too.

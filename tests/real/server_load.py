@@ -19,8 +19,8 @@ import time
 from minke_server import MODEL, Checks, Server, need_model
 
 QUESTION = "What is the capital of France? Answer in one sentence."
-KEYS = {"alice": 12, "bob": 6, "carol": 3, "dave": 3}  # clients of each
-PARALLEL, QUEUE = 2, 4
+KEYS = {"alice": 24, "bob": 12, "carol": 6, "dave": 6}  # clients of each: four times as many as there are places
+PARALLEL, QUEUE = 2, 10
 JAIN = 0.95
 
 
@@ -75,7 +75,7 @@ class Suite(Checks):
                     tokens[name] += text.count('"content":') - 1
                 elif status in (429, 503) and int(headers.get("retry-after", 0)) >= 1:
                     # Sooner than it was told: the queue is to stay full, so that shares mean something.
-                    await asyncio.sleep(0.02)
+                    await asyncio.sleep(0.05)
                 else:
                     untruthful.append((status, text[-200:]))
 
