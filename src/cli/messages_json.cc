@@ -28,7 +28,7 @@ text::Message parse_message(const json::value& value, const std::string& where) 
   if (role_field == nullptr) throw Error(ErrorCode::format, base::cat(where, ": \"role\" is missing"));
   const std::string role_name = text_field(*role_field, false, where + ".role");
   const auto role = text::role_from_name(role_name);
-  if (!role) {
+  if (!role || *role == text::Role::tool) {
     throw Error(ErrorCode::unsupported,
                 base::cat(where, ".role: expected system, user or assistant, got \"", role_name, "\""));
   }

@@ -44,7 +44,7 @@ const Named& named(Encoding encoding) {
   return kEncodings.front();  // unreachable: the table holds every enumerator (a test walks them)
 }
 
-constexpr std::array<std::string_view, 3> kRoles = {"system", "user", "assistant"};
+constexpr std::array<std::string_view, 4> kRoles = {"system", "user", "assistant", "tool"};
 
 }  // namespace
 

@@ -13,12 +13,30 @@
 #include <vector>
 
 #include "text/tokenizer.h"
+#include "text/tool.h"
 
 namespace minke::text {
 
-enum class Role { system, user, assistant };
+enum class Role { system, user, assistant, tool };
 std::string_view to_string(Role role);
 std::optional<Role> role_from_name(std::string_view name);
+
+/// A prompt is a row of pieces: single control tokens by their spelling, plain text (the encoding's own words and
+/// the messages'), in which nothing ever becomes a control token, and tokens as a model once drew them.
+struct PromptPiece {
+  std::string text;
+  bool control = false;
+  std::vector<TokenId> tokens = {};  ///< given: the piece is these, and `text` is what they say
+};
+
+/// A reply just as it was drawn. Rendered in place of a message's content, reasoning and calls, it gives the very
+/// tokens that the cache holds, where text rendered anew may be spaced or cut into tokens differently.
+struct SampledTurn {
+  std::vector<PromptPiece> opening;  ///< RenderedPrompt::opening of the prompt that it answered
+  std::vector<TokenId> tokens;       ///< without the one that ended it
+  std::string text;
+  bool thought = false;  ///< `tokens` hold thinking: shown only where the family shows the thinking of past turns
+};
 
 struct Message {
   Role role = Role::user;
@@ -26,6 +44,12 @@ struct Message {
   /// Assistant only: the thinking of that turn, without its markers. Given but empty is not the same as
   /// not given: only in the latter case do families look for "</think>" in `content`.
   std::optional<std::string> reasoning;
+  /// Assistant only. The results follow as messages of Role::tool, in the order of the calls.
+  std::vector<ToolCall> tool_calls = {};
+  /// Role::tool: the ToolCall::id that it answers.
+  std::string tool_call_id = {};
+  /// Assistant only: what this message was when it was drawn. Must say the same as the fields above.
+  std::shared_ptr<const SampledTurn> sampled = {};
 };
 
 /// Whether the model shall think before it answers; `automatic` is the family's own default. Families
@@ -36,6 +60,8 @@ struct RenderOptions {
   Thinking thinking = Thinking::automatic;
   bool add_generation_prompt = true;
   std::string date;  ///< "26 Jul 2024" for the families that print one (Llama-3.1); empty: the template's fixed date
+  /// What the model is offered. Error(unsupported) for families without a tool format. Must outlive the call.
+  std::span<const Tool> tools = {};
 };
 
 /// The local date as templates print it: "26 Jul 2024", whatever the locale.
@@ -66,16 +92,11 @@ std::string_view to_string(Encoding encoding);
 std::optional<Encoding> encoding_from_name(std::string_view name);
 std::vector<std::string_view> encoding_names();
 
-/// A prompt is a row of pieces: single control tokens by their spelling, and plain text (the encoding's
-/// own words and the messages'), in which nothing ever becomes a control token.
-struct PromptPiece {
-  std::string text;
-  bool control = false;
-};
-
 struct RenderedPrompt {
   std::vector<PromptPiece> pieces;
   bool starts_in_thinking = false;  ///< the generation prompt opened the thinking block
+  /// What the generation prompt says for the model after its role: "<think>\n", "</think>", or nothing.
+  std::vector<PromptPiece> opening;
   /// The whole text, as the official template renders it.
   std::string text() const;
   /// Ids: control pieces by their spelling; the plain text between two of them is encoded in one go with
@@ -117,6 +138,7 @@ class ChatEncoding {
   /// "<think>" / "</think>", or empty when the family does not think.
   virtual std::string_view think_begin() const { return {}; }
   virtual std::string_view think_end() const { return {}; }
+  virtual ToolFormat tool_format() const { return ToolFormat::none; }
   /// The family's advice, said and not forced: R1 and its distills want no system prompt.
   virtual std::string_view advice() const { return {}; }
 

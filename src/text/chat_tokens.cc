@@ -4,11 +4,29 @@
 #include "text/encoding_builder.h"
 
 namespace minke::text {
+namespace {
+
+// Markers that vocabularies may lack: they are spelled out then, as such models were trained.
+bool may_be_spelled_out(std::string_view marker) {
+  if (marker == kThinkBegin || marker == kThinkEnd || marker == kNoThink) return true;
+  for (const std::string_view begin : {"<tool_", "</tool_", "<arg_", "</arg_", "<｜tool▁"}) {
+    if (marker.starts_with(begin)) return true;
+  }
+  return false;
+}
+
+}  // namespace
 
 std::vector<TokenId> RenderedPrompt::encode(const Tokenizer& tokenizer) const {
   std::vector<TokenId> ids;
   std::string plain;  // text since the last control token: BPE must see it whole
   for (const PromptPiece& piece : pieces) {
+    if (!piece.tokens.empty()) {
+      tokenizer.encode(plain, ControlText::ordinary, ids);
+      plain.clear();
+      ids.insert(ids.end(), piece.tokens.begin(), piece.tokens.end());
+      continue;
+    }
     if (!piece.control) {
       plain.append(piece.text);
       continue;
@@ -18,8 +36,8 @@ std::vector<TokenId> RenderedPrompt::encode(const Tokenizer& tokenizer) const {
       tokenizer.encode(plain, ControlText::ordinary, ids);
       plain.clear();
       ids.push_back(*id);
-    } else if (piece.text == kThinkBegin || piece.text == kThinkEnd || piece.text == kNoThink) {
-      plain.append(piece.text);  // vocabularies without the marker spell it out, as the model was trained
+    } else if (may_be_spelled_out(piece.text)) {
+      plain.append(piece.text);
     } else {
       throw base::Error(base::ErrorCode::unsupported,
                         base::cat("chat encoding: the vocabulary has no token \"", piece.text, "\""),

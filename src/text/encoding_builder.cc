@@ -4,6 +4,7 @@
 #include <array>
 
 #include "base/error.h"
+#include "text/python_json.h"
 
 namespace minke::text {
 namespace {
@@ -36,13 +37,53 @@ std::size_t trailing_space(std::string_view text) {
 
 PromptBuilder& PromptBuilder::control(std::string_view spelling) {
   prompt_.pieces.push_back({std::string(spelling), true});
+  if (opening_) prompt_.opening.push_back(prompt_.pieces.back());
   return *this;
+}
+
+void PromptBuilder::append_plain(std::vector<PromptPiece>& pieces, std::string_view text) {
+  if (pieces.empty() || pieces.back().control || !pieces.back().tokens.empty()) pieces.emplace_back();
+  pieces.back().text.append(text);
 }
 
 PromptBuilder& PromptBuilder::plain(std::string_view text) {
   if (text.empty()) return *this;
-  if (prompt_.pieces.empty() || prompt_.pieces.back().control) prompt_.pieces.emplace_back();
-  prompt_.pieces.back().text.append(text);
+  append_plain(prompt_.pieces, text);
+  if (opening_) append_plain(prompt_.opening, text);
+  return *this;
+}
+
+PromptBuilder& PromptBuilder::marked(std::string_view text, std::span<const std::string_view> markers) {
+  while (!text.empty()) {
+    std::size_t next = text.size(), size = 0;
+    for (const std::string_view marker : markers) {
+      const std::size_t at = text.find(marker);
+      if (at < next) {
+        next = at;
+        size = marker.size();
+      }
+    }
+    plain(text.substr(0, next));
+    if (size > 0) control(text.substr(next, size));
+    text.remove_prefix(next + size);
+  }
+  return *this;
+}
+
+PromptBuilder& PromptBuilder::replay(const SampledTurn& turn) {
+  for (const PromptPiece& piece : turn.opening) {
+    if (piece.control) {
+      control(piece.text);
+    } else {
+      plain(piece.text);
+    }
+  }
+  if (!turn.tokens.empty()) prompt_.pieces.push_back({turn.text, false, turn.tokens});
+  return *this;
+}
+
+PromptBuilder& PromptBuilder::open_reply() {
+  opening_ = true;
   return *this;
 }
 
@@ -95,6 +136,29 @@ AssistantTurn split_turn(const Message& message) {
   if (!contains(text, kThinkEnd)) return {{}, text};
   const std::string_view before = strip_trailing_newlines(before_first(text, kThinkEnd));
   return {strip_leading_newlines(after_last(before, kThinkBegin)), strip_leading_newlines(after_last(text, kThinkEnd))};
+}
+
+void refuse_tools(Encoding encoding, std::span<const Message> messages, const RenderOptions& options) {
+  const auto refuse = [encoding](std::string_view what) {
+    throw base::Error(base::ErrorCode::unsupported,
+                      base::cat(what, ": the ", to_string(encoding), " encoding has no form for tools"),
+                      "its model was not trained to call any; leave tools out, or choose another model");
+  };
+  if (!options.tools.empty()) refuse("tools");
+  for (const Message& message : messages) {
+    if (message.role == Role::tool) refuse("a tool's message");
+    if (!message.tool_calls.empty()) refuse("tool_calls");
+  }
+}
+
+std::string arguments_object(const ToolCall& call) {
+  if (python_strip(call.arguments).empty()) return "{}";
+  if (json_members(call.arguments)) {
+    if (std::optional<std::string> object = python_json(call.arguments)) return *std::move(object);
+  }
+  std::string wrapped = "{\"arguments\": \"";
+  append_json_escaped(wrapped, call.arguments);
+  return wrapped + "\"}";
 }
 
 void throw_no_messages(Encoding encoding) {

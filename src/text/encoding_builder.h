@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -18,6 +19,12 @@ class PromptBuilder {
  public:
   PromptBuilder& control(std::string_view spelling);
   PromptBuilder& plain(std::string_view text);
+  /// `text` with those of `markers` in it as control tokens: for an encoding's own words, never a user's.
+  PromptBuilder& marked(std::string_view text, std::span<const std::string_view> markers);
+  /// A turn as it was drawn, with the opening that it continued.
+  PromptBuilder& replay(const SampledTurn& turn);
+  /// From here on pieces are also the prompt's `opening`.
+  PromptBuilder& open_reply();
   /// "<think>", the opened block of a generation prompt.
   PromptBuilder& begin_thinking();
   /// The same with the line break that R1's and Qwen's templates write after it.
@@ -27,7 +34,10 @@ class PromptBuilder {
   RenderedPrompt take() { return std::move(prompt_); }
 
  private:
+  static void append_plain(std::vector<PromptPiece>& pieces, std::string_view text);
+
   RenderedPrompt prompt_;
+  bool opening_ = false;
 };
 
 /// str.strip(): whitespace as str.isspace() has it, non-ASCII included.
@@ -46,6 +56,12 @@ struct AssistantTurn {
   std::string_view reasoning, content;
 };
 AssistantTurn split_turn(const Message& message);
+
+/// Error(unsupported) where tools, calls or their results are given to a family without a form for them.
+void refuse_tools(Encoding encoding, std::span<const Message> messages, const RenderOptions& options);
+/// A call's arguments as the object that templates print: python_json of it, or of {"arguments": TEXT} where the
+/// model wrote no object.
+std::string arguments_object(const ToolCall& call);
 
 /// Error(invalid_argument): the template cannot be rendered without a message.
 [[noreturn]] void throw_no_messages(Encoding encoding);

@@ -49,6 +49,12 @@ ReplyDelta ReplyParser::finish() {
   return out;
 }
 
+ReplyDelta ReplyParser::interrupt() {
+  ReplyDelta out = finish();
+  state_ = State::content;
+  return out;
+}
+
 bool ReplyParser::step(std::string& text, ReplyDelta& out) {
   switch (state_) {
     case State::before:

@@ -30,6 +30,9 @@ class ReplyParser {
   /// The end of the reply: what was held back.
   ReplyDelta finish();
 
+  /// Something came that ends thinking or what may become it: what was held back. All that follows is content.
+  ReplyDelta interrupt();
+
   bool in_thinking() const noexcept { return state_ == State::opening || state_ == State::thinking; }
 
  private:

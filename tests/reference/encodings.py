@@ -36,13 +36,17 @@ class Target:
     """One template and the encoding that must equal it."""
 
     def __init__(self, template, encoding, bos="", eos="", thinking=(None,), unconditional=False, today=False,
-                 switch="enable_thinking", edits=()):
+                 switch="enable_thinking", edits=(), tools=None, calls=3):
         self.template, self.encoding, self.bos, self.eos = template, encoding, bos, eos
         self.thinking = thinking  # values of the switch to draw from; None: not passed
         self.switch = switch  # the name under which the template knows it
         self.edits = edits  # what to replace in the template, each found exactly once
         self.unconditional = unconditional  # the template ignores add_generation_prompt
         self.today = today  # the template prints the current date
+        # How the template wants a call's arguments: "object" or "text"; "calls": text, and it prints no tools.
+        # None: it knows neither.
+        self.tools = tools
+        self.calls = calls  # most calls in a message
 
 
 ANY = (None, True, False)  # templates without the switch ignore it
@@ -73,6 +77,46 @@ QWEN3_TO_THINKING = [
     ("{{- '<|im_start|>assistant\\n' }}\n    {%- if enable_thinking is defined and enable_thinking is false %}\n"
      "        {{- '<think>\\n\\n</think>\\n\\n' }}\n    {%- endif %}", "{{- '<|im_start|>assistant\\n<think>\\n' }}"),
 ]
+# V3-0324's and R1-0528's template is the first that writes calls whole: the earlier ones leave out the end of a single
+# call, calls beside content, and the beginning of all but the first. Ours writes them like this for all of them; they
+# differ in where "<｜Assistant｜>" stands.
+V3_0324_TO_R1_0528 = [
+    ("{{content + '<｜end▁of▁sentence｜>'}}", "{{content.split('</think>')[-1] + '<｜end▁of▁sentence｜>'}}"),
+    ("{%- if message['content'] is none %}", "{%- set said = message['content'] %}{%- if said is none %}"),
+    ("{{message['content'] + '<｜tool▁calls▁begin｜>", "{{said.split('</think>')[-1] + '<｜tool▁calls▁begin｜>"),
+]
+V3_0324_TO_V3 = [
+    ("message['content'] + '<｜Assistant｜>'}}", "message['content']}}"),
+    ("{%- if ns.is_tool %}{{'<｜tool▁outputs▁end｜>'}}{%- endif %}",
+     "{{'<｜tool▁outputs▁end｜>' if ns.is_tool else '<｜Assistant｜>'}}"),
+    ("{{content + '<｜end▁of▁sentence｜>'}}", "{{'<｜Assistant｜>' + content + '<｜end▁of▁sentence｜>'}}"),
+    ("add_generation_prompt and not ns.is_last_user and", "add_generation_prompt and"),
+]
+V3_0324_TO_R1 = [
+    V3_0324_TO_V3[0],
+    V3_0324_TO_V3[1],
+    ("{{content + '<｜end▁of▁sentence｜>'}}",
+     "{{'<｜Assistant｜>' + content.split('</think>')[-1] + '<｜end▁of▁sentence｜>'}}"),
+    V3_0324_TO_R1_0528[1],
+    V3_0324_TO_R1_0528[2],
+    V3_0324_TO_V3[3],
+    ("{{'<｜Assistant｜>'}}", "{{'<｜Assistant｜><think>\n'}}"),
+]
+# V3.1's template leaves the tools to the caller; its model card has this.
+V3_1_TOOLS = [(
+    "{{ bos_token }}{{ ns.system_prompt }}",
+    "{{ bos_token }}{{ ns.system_prompt }}{%- if tools -%}{{'\n\n## Tools\nYou have access to the following tools:\n\n'}}"
+    "{%- for tool in tools -%}{{'### ' + tool.function.name + '\nDescription: ' + tool.function.description"
+    " + '\n\nParameters: ' + (tool.function.parameters | tojson) + '\n\n'}}{%- endfor -%}"
+    "{{'IMPORTANT: ALWAYS adhere to this exact format for tool use:\n<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>tool_call_name"
+    "<｜tool▁sep｜>tool_call_arguments<｜tool▁call▁end｜>{additional_tool_calls}<｜tool▁calls▁end｜>\n\nWhere:\n"
+    "- `tool_call_name` must be an exact match to one of the available tools\n"
+    "- `tool_call_arguments` must be valid JSON that strictly follows the tool\\'s Parameters Schema\n"
+    "- For multiple tool calls, chain them directly without separators or spaces'}}{%- endif -%}",
+)]
+# Qwen's own GGUF doubles the braces of the form; ours does not.
+CODER_BRACES = [("{{\\\"name\\\": <function-name>, \\\"arguments\\\": <args-json-object>}}",
+                 "{\\\"name\\\": <function-name>, \\\"arguments\\\": <args-json-object>}")]
 TARGETS = [
     Target("deepseek-r1-distill", "r1-distill-qwen", DEEPSEEK_BOS, DEEPSEEK_EOS, NOT_OFF),
     Target("deepseek-r1-distill", "r1-distill-llama", DEEPSEEK_BOS, DEEPSEEK_EOS, NOT_OFF),
@@ -82,19 +126,24 @@ TARGETS = [
     Target("smollm2", "chatml", thinking=ANY, edits=SMOLLM2_TO_CHATML),
     Target("smollm2", "qwen2", thinking=ANY, edits=SMOLLM2_TO_QWEN2),
     Target("smollm2", "smollm2", thinking=ANY),
-    Target("qwen2.5", "qwen2.5", thinking=ANY),
-    Target("qwen2.5-coder-gguf", "qwen2.5", thinking=ANY),
-    Target("qwen3", "qwen3", thinking=ANY),
-    Target("qwen3", "qwen3-thinking", thinking=NOT_OFF, edits=QWEN3_TO_THINKING),
+    Target("qwen2.5", "qwen2.5", thinking=ANY, tools="object"),
+    Target("qwen2.5-coder-gguf", "qwen2.5", thinking=ANY, tools="object", edits=CODER_BRACES),
+    Target("qwen3", "qwen3", thinking=ANY, tools="object"),
+    Target("qwen3", "qwen3-thinking", thinking=NOT_OFF, edits=QWEN3_TO_THINKING, tools="object"),
     Target("llama3", "llama3", "<|begin_of_text|>", thinking=ANY),
     Target("llama3-original", "llama3", "<|begin_of_text|>", thinking=ANY, unconditional=True),
-    Target("llama3.1", "llama3.1", "<|begin_of_text|>", thinking=ANY),
-    Target("llama3.2", "llama3.1", "<|begin_of_text|>", thinking=ANY, today=True),
+    Target("llama3.1", "llama3.1", "<|begin_of_text|>", thinking=ANY, tools="object", calls=1),
+    Target("llama3.2", "llama3.1", "<|begin_of_text|>", thinking=ANY, today=True, tools="object", calls=1),
     Target("deepseek-v3", "deepseek-v3", DEEPSEEK_BOS, DEEPSEEK_EOS, ANY),
     Target("deepseek-v3", "deepseek-r1", DEEPSEEK_BOS, DEEPSEEK_EOS, NOT_OFF, edits=V3_TO_R1),
-    Target("deepseek-v3.1", "deepseek-v3.1", DEEPSEEK_BOS, DEEPSEEK_EOS, ANY, switch="thinking"),
-    Target("glm-4.6", "glm-4.5", thinking=ANY),
-    Target("glm-4.7", "glm-4.7", thinking=ANY),
+    Target("deepseek-v3.1", "deepseek-v3.1", DEEPSEEK_BOS, DEEPSEEK_EOS, ANY, switch="thinking", edits=V3_1_TOOLS,
+           tools="text"),
+    Target("deepseek-v3-0324", "deepseek-v3", DEEPSEEK_BOS, DEEPSEEK_EOS, ANY, edits=V3_0324_TO_V3, tools="calls"),
+    Target("deepseek-v3-0324", "deepseek-r1", DEEPSEEK_BOS, DEEPSEEK_EOS, NOT_OFF, edits=V3_0324_TO_R1, tools="calls"),
+    Target("deepseek-v3-0324", "r1-0528-qwen3", DEEPSEEK_BOS, DEEPSEEK_EOS, AUTO, edits=V3_0324_TO_R1_0528,
+           tools="calls"),
+    Target("glm-4.6", "glm-4.5", thinking=ANY, tools="object"),
+    Target("glm-4.7", "glm-4.7", thinking=ANY, tools="object"),
 ]
 
 
@@ -154,6 +203,75 @@ def random_message(rng, role):
     return message
 
 
+NAMES = ["get_weather", "search", "lookup-2", "run_query", "wetter_für", "f"]
+
+
+def random_json(rng, depth):
+    kind = rng.random()
+    if depth > 2 or kind < 0.5:
+        return rng.choice([
+            random_text(rng, 3), rng.choice(["string", "object", "kph", ""]), 0, -7, 10**30, 2**64 - 1, 1.0, -0.5, 0.1,
+            1e16, 1.5e-7, 123456789.25, 1e22, 5e-324, True, False, None, {}, [],
+        ])
+    if kind < 0.75:
+        return {random_text(rng, 1) or "k": random_json(rng, depth + 1) for _ in range(rng.randint(1, 3))}
+    return [random_json(rng, depth + 1) for _ in range(rng.randint(1, 3))]
+
+
+def random_object(rng):
+    return {rng.choice(["city", "unit", "größe", "a\"b", "n"]): random_json(rng, 0) for _ in range(rng.randint(0, 3))}
+
+
+def random_tool(rng):
+    function = {
+        "name": rng.choice(NAMES),
+        "description": random_text(rng),
+        "parameters": {"type": "object", "properties": random_object(rng)},
+    }
+    if rng.random() < 0.3:
+        function["strict"] = True
+    return {"type": "function", "function": function}
+
+
+def spelled(rng, value):
+    """One of the ways in which the same JSON may come."""
+    return json.dumps(value, ensure_ascii=rng.random() < 0.5,
+                      indent=rng.choice([None, None, 2]), separators=rng.choice([None, (",", ":")]))
+
+
+def add_tools(rng, target, request):
+    """Calls and their results in a conversation, and tools in front of it; what ours is given and the template's form."""
+    if target.tools != "calls" and rng.random() < 0.6:
+        request["tools"] = [random_tool(rng) for _ in range(rng.randint(1, 3))]
+    messages = []
+    for message in request["messages"]:
+        messages.append(message)
+        if message["role"] != "assistant" or rng.random() < 0.4:
+            continue
+        if rng.random() < 0.4:
+            message["content"] = ""
+        count = rng.randint(1, target.calls)
+        message["tool_calls"] = [
+            {"name": rng.choice(NAMES), "arguments": spelled(rng, random_object(rng))} for _ in range(count)
+        ]
+        if rng.random() < 0.9:
+            messages += [{"role": "tool", "content": random_text(rng)} for _ in range(count)]
+    request["messages"] = messages
+
+
+def for_template(target, message):
+    """A message as the template's users pass it."""
+    if "tool_calls" not in message:
+        return message
+    shown = dict(message, tool_calls=[])
+    for call in message["tool_calls"]:
+        arguments = json.loads(call["arguments"]) if target.tools == "object" else call["arguments"]
+        shown["tool_calls"].append({"type": "function", "function": {"name": call["name"], "arguments": arguments}})
+    if target.tools != "object" and not message["content"]:
+        shown["content"] = None
+    return shown
+
+
 def random_conversation(rng):
     if rng.random() < 0.01:
         return []
@@ -179,14 +297,25 @@ def random_request(rng, target):
         request["enable_thinking"] = thinking
     if target.encoding == "llama3.1" and rng.random() < 0.5:
         request["date"] = rng.choice(["01 Jan 2025", "29 Feb 2028"])
+    if target.tools and rng.random() < 0.7:
+        add_tools(rng, target, request)
+    return request
+
+
+def for_ours(target, request):
+    request = dict(request)
+    if target.today and "date" not in request:
+        request["date"] = TODAY
+    if "tools" in request:
+        request["tools"] = [json.dumps(tool) for tool in request["tools"]]
     return request
 
 
 def expected(template, target, request):
     """The official text, or None where the template raises."""
     context = {
-        "messages": request["messages"],
-        "tools": None,
+        "messages": [for_template(target, message) for message in request["messages"]],
+        "tools": request.get("tools"),
         "documents": None,
         "add_generation_prompt": request["add_generation_prompt"],
         "bos_token": target.bos,
@@ -209,7 +338,7 @@ def run(render_lines, requests, tokenizer=None):
 
 
 def quotes_marker(request):
-    said = json.dumps(request["messages"])
+    said = json.dumps([request["messages"], request.get("tools")])
     return any(mark in said.replace("<b>", "").replace("</b>", "") for mark in ["<", "[gMASK]", "/nothink"])
 
 
@@ -224,7 +353,7 @@ def compare_ids(render_lines, target, tokenizer, count, seed):
     while len(requests) < count:
         request = random_request(rng, target)
         if request["messages"] and not quotes_marker(request):
-            requests.append(request)
+            requests.append(for_ours(target, request))
     bad = 0
     for request, got in zip(requests, run(render_lines, requests, tokenizer)):
         want = reference.encode(got.get("text", ""), add_special_tokens=False).ids
@@ -258,8 +387,7 @@ def main():
         template = env.from_string(source)
         requests = [random_request(rng, target) for _ in range(arguments.count)]
         wanted = [expected(template, target, request) for request in requests]
-        ours = [dict(request, date=request.get("date", TODAY)) if target.today else request for request in requests]
-        answers = run(arguments.render_lines, ours)
+        answers = run(arguments.render_lines, [for_ours(target, request) for request in requests])
         if len(answers) != len(requests):
             sys.exit(f"{target.template}: {len(answers)} answers to {len(requests)} requests")
         bad = refused = 0

@@ -1,7 +1,7 @@
 // Renders conversations for comparison with a reference: a JSON request a line on stdin, a JSON answer a
 // line on stdout.
-//   {"encoding": "qwen3", "messages": [{"role", "content", "reasoning_content"?}], "add_generation_prompt"?,
-//    "enable_thinking"?, "date"?}
+//   {"encoding": "qwen3", "messages": [{"role", "content", "reasoning_content"?, "tool_calls"?: [{"name",
+//    "arguments": JSON text}]}], "tools"?: [JSON text], "add_generation_prompt"?, "enable_thinking"?, "date"?}
 //   -> {"text": "..."} or {"error": "code", "message": "..."}; with a tokenizer.json as argument also "ids"
 //   {"template": "...", "architecture": "...", "tokens": [...]} -> {"encoding": "...", "warning": "..."}
 #include <algorithm>
@@ -33,6 +33,11 @@ minke::text::Message message_of(const json::object& object) {
   message.role = *role;
   message.content = text_of(object.at("content"));
   if (const json::value* reasoning = object.if_contains("reasoning_content")) message.reasoning = text_of(*reasoning);
+  if (const json::value* calls = object.if_contains("tool_calls")) {
+    for (const json::value& call : calls->as_array()) {
+      message.tool_calls.push_back({"", text_of(call.as_object().at("name")), text_of(call.as_object().at("arguments"))});
+    }
+  }
   return message;
 }
 
@@ -50,6 +55,11 @@ json::object render(const json::object& request, minke::text::Tokenizer* tokeniz
     options.thinking = think->as_bool() ? minke::text::Thinking::on : minke::text::Thinking::off;
   }
   if (const json::value* date = request.if_contains("date")) options.date = text_of(*date);
+  std::vector<minke::text::Tool> tools;
+  if (const json::value* offered = request.if_contains("tools")) {
+    for (const json::value& tool : offered->as_array()) tools.push_back(minke::text::parse_tool(text_of(tool), "tools"));
+  }
+  options.tools = tools;
   const auto chat = ChatEncoding::create(*encoding);
   const minke::text::RenderedPrompt prompt = chat->render(messages, options);
   json::object answer = {{"text", prompt.text()}};
