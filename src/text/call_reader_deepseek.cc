@@ -14,7 +14,7 @@ namespace {
 constexpr std::string_view kSpace = " \t\r\n";
 constexpr std::string_view kFunction = "function";  // the only type there is
 constexpr std::string_view kFence = "```json", kLanguage = "json";
-constexpr std::size_t kLongestName = 256;           // a name this long is none
+constexpr std::size_t kLongestName = 256;  // a name this long is none
 
 class DeepSeekCallReader final : public CallReader {
  public:

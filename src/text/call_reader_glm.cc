@@ -353,9 +353,9 @@ class GlmCallReader final : public CallReader {
   Allowed allowed_;
   std::string held_, name_, key_, spelling_, stray_;
   std::size_t arguments_ = 0;
-  bool streams_ = false;  // the value is a string for certain
-  bool called_ = false;   // the last thing that came out was a call
-  bool prose_ = false;    // an opening marker was quoted
+  bool streams_ = false;   // the value is a string for certain
+  bool called_ = false;    // the last thing that came out was a call
+  bool prose_ = false;     // an opening marker was quoted
   bool own_line_ = false;  // a line break stood between the opening marker and the name
 };
 

@@ -214,9 +214,24 @@ class CallObject {
 // What may stand before an object that comes without markers, white space left out: nothing or a fence at the
 // reply's start; after another call also the end of its fence, or what Llama puts between calls.
 constexpr std::array<std::string_view, 7> kHermesStart = {"", "```json", "```", "<tools>", "[", "```json[", "<tools>["};
-constexpr std::array<std::string_view, 18> kHermesBetween = {
-    "",           ";",       ",",        "```",      "```json",        "``````json",     "``````",     "```<tools>",
-    "```,```json", "<tools>", "</tools>", "</tools>```json", "</tools><tools>", "</tools>,<tools>", "</tools>```", "]", "]```", "]</tools>"};
+constexpr std::array<std::string_view, 18> kHermesBetween = {"",
+                                                             ";",
+                                                             ",",
+                                                             "```",
+                                                             "```json",
+                                                             "``````json",
+                                                             "``````",
+                                                             "```<tools>",
+                                                             "```,```json",
+                                                             "<tools>",
+                                                             "</tools>",
+                                                             "</tools>```json",
+                                                             "</tools><tools>",
+                                                             "</tools>,<tools>",
+                                                             "</tools>```",
+                                                             "]",
+                                                             "]```",
+                                                             "]</tools>"};
 constexpr std::array<std::string_view, 1> kLlamaStart = {""};
 constexpr std::array<std::string_view, 3> kLlamaBetween = {"", ";", ","};
 

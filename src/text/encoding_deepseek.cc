@@ -149,8 +149,8 @@ class TurnEncoding final : public ChatEncoding {
 
  private:
   struct Turns {
-    bool announced = false;     // the last piece is <｜Assistant｜>, waiting for its answer
-    bool results = false;       // tools' results wait for the answer to them
+    bool announced = false;    // the last piece is <｜Assistant｜>, waiting for its answer
+    bool results = false;      // tools' results wait for the answer to them
     bool first_result = true;  // of those that follow one message's calls
   };
 

@@ -78,8 +78,9 @@ class Llama3Encoding final : public ChatEncoding {
   // The tools stand before the first message's own words, whoever says it.
   static void first_question(PromptBuilder& out, std::span<const Message> messages, std::span<const Tool> tools) {
     if (messages.empty()) {
-      throw base::Error(base::ErrorCode::invalid_argument,
-                        "messages: expected a user's message, for the llama3.1 encoding puts the tools into it, got none");
+      throw base::Error(
+          base::ErrorCode::invalid_argument,
+          "messages: expected a user's message, for the llama3.1 encoding puts the tools into it, got none");
     }
     header(out, "user").plain(kToolsBegin);
     for (const Tool& tool : tools) {
@@ -90,8 +91,9 @@ class Llama3Encoding final : public ChatEncoding {
 
   static void call(PromptBuilder& out, const std::vector<ToolCall>& calls) {
     if (calls.size() != 1) {
-      throw base::Error(base::ErrorCode::invalid_argument,
-                        base::cat("tool_calls: the llama3.1 encoding has room for one call a message, got ", calls.size()));
+      throw base::Error(
+          base::ErrorCode::invalid_argument,
+          base::cat("tool_calls: the llama3.1 encoding has room for one call a message, got ", calls.size()));
     }
     header(out, kAssistant).plain("{\"name\": \"").plain(calls[0].name).plain("\", \"parameters\": ");
     out.plain(arguments_object(calls[0])).plain("}");

@@ -22,8 +22,8 @@ std::string python_float(double value) {
   char buffer[64];
   const double size = std::fabs(value);
   const bool fixed = size == 0 || (size >= 1e-4 && size < 1e16);
-  const std::to_chars_result end =
-      std::to_chars(buffer, buffer + sizeof buffer, value, fixed ? std::chars_format::fixed : std::chars_format::scientific);
+  const std::to_chars_result end = std::to_chars(buffer, buffer + sizeof buffer, value,
+                                                 fixed ? std::chars_format::fixed : std::chars_format::scientific);
   std::string text(buffer, end.ptr);
   if (fixed && text.find('.') == std::string::npos) text += ".0";
   return text;

@@ -17,20 +17,34 @@ namespace {
 namespace text = minke::text;
 
 constexpr std::array<text::Encoding, 8> kEncodings = {
-    text::Encoding::qwen2_5,     text::Encoding::qwen3,         text::Encoding::smollm2,         text::Encoding::glm4_7,
-    text::Encoding::deepseek_v3, text::Encoding::deepseek_v3_1, text::Encoding::r1_distill_qwen, text::Encoding::llama3_1,
+    text::Encoding::qwen2_5,         text::Encoding::qwen3,       text::Encoding::smollm2,
+    text::Encoding::glm4_7,          text::Encoding::deepseek_v3, text::Encoding::deepseek_v3_1,
+    text::Encoding::r1_distill_qwen, text::Encoding::llama3_1,
 };
 
 constexpr std::array<std::string_view, 15> kMarkers = {
-    "<think>",          "</think>",            "<tool_call>",           "</tool_call>",          "<arg_key>",
-    "</arg_key>",       "<arg_value>",         "</arg_value>",          "<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>",
-    "<｜tool▁call▁begin｜>", "<｜tool▁call▁end｜>", "<｜tool▁sep｜>", "<|python_tag|>",        "{\"name\": \"search\", \"arguments\": {",
+    "<think>",
+    "</think>",
+    "<tool_call>",
+    "</tool_call>",
+    "<arg_key>",
+    "</arg_key>",
+    "<arg_value>",
+    "</arg_value>",
+    "<｜tool▁calls▁begin｜>",
+    "<｜tool▁calls▁end｜>",
+    "<｜tool▁call▁begin｜>",
+    "<｜tool▁call▁end｜>",
+    "<｜tool▁sep｜>",
+    "<|python_tag|>",
+    "{\"name\": \"search\", \"arguments\": {",
 };
 
 std::shared_ptr<const std::vector<text::Tool>> tools() {
   auto list = std::make_shared<std::vector<text::Tool>>();
   list->push_back(text::parse_tool(
-      R"({"name": "search", "parameters": {"properties": {"query": {"type": "string"}, "n": {"type": "integer"}}}})", "tools"));
+      R"({"name": "search", "parameters": {"properties": {"query": {"type": "string"}, "n": {"type": "integer"}}}})",
+      "tools"));
   return list;
 }
 

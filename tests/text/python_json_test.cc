@@ -22,8 +22,9 @@ TEST(PythonJson, WritesWhatPythonWrites) {
 }
 
 TEST(PythonJson, RefusesWhatIsNoJson) {
-  for (const char* text : {"", " ", "{", "[1,]", "{\"a\"}", "{a: 1}", "01", "1.", "+1", "nul", "\"\x01\"", "\"\\x\"",
-                           "\"\\u12g4\"", "[1] 2", "'a'", "NaN", "\"abc", "{\"a\":}", "-", "1e"}) {
+  for (const char* text :
+       {"",         " ",       "{",           "[1,]",  "{\"a\"}", "{a: 1}", "01",    "1.",       "+1", "nul",
+        "\"\x01\"", "\"\\x\"", "\"\\u12g4\"", "[1] 2", "'a'",     "NaN",    "\"abc", "{\"a\":}", "-",  "1e"}) {
     EXPECT_FALSE(python_json(text)) << text;
   }
   EXPECT_TRUE(python_json(std::string(64, '[') + std::string(64, ']')));

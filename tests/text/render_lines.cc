@@ -35,7 +35,8 @@ minke::text::Message message_of(const json::object& object) {
   if (const json::value* reasoning = object.if_contains("reasoning_content")) message.reasoning = text_of(*reasoning);
   if (const json::value* calls = object.if_contains("tool_calls")) {
     for (const json::value& call : calls->as_array()) {
-      message.tool_calls.push_back({"", text_of(call.as_object().at("name")), text_of(call.as_object().at("arguments"))});
+      message.tool_calls.push_back(
+          {"", text_of(call.as_object().at("name")), text_of(call.as_object().at("arguments"))});
     }
   }
   return message;
@@ -57,7 +58,8 @@ json::object render(const json::object& request, minke::text::Tokenizer* tokeniz
   if (const json::value* date = request.if_contains("date")) options.date = text_of(*date);
   std::vector<minke::text::Tool> tools;
   if (const json::value* offered = request.if_contains("tools")) {
-    for (const json::value& tool : offered->as_array()) tools.push_back(minke::text::parse_tool(text_of(tool), "tools"));
+    for (const json::value& tool : offered->as_array())
+      tools.push_back(minke::text::parse_tool(text_of(tool), "tools"));
   }
   options.tools = tools;
   const auto chat = ChatEncoding::create(*encoding);

@@ -94,8 +94,10 @@ TEST(ToolReply, Hermes) {
   for (const Reading& reading : {kQwen, kQwenWords, kQwen3}) {
     EXPECT_EQ(read(reading, TC "\n{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Paris\"}}\n" TCE), one);
     EXPECT_EQ(read(reading, TC "{\"arguments\": {\"city\": \"Paris\"}, \"name\": \"get_weather\"}" TCE), one);
-    EXPECT_EQ(read(reading, TC "{\"name\": \"get_weather\", \"parameters\": {\"city\": \"Paris\"}, \"id\": 7}" TCE), one);
-    EXPECT_EQ(read(reading, TC "{\"name\": \"get_weather\", \"arguments\": \"{\\\"city\\\": \\\"Paris\\\"}\"}" TCE), one);
+    EXPECT_EQ(read(reading, TC "{\"name\": \"get_weather\", \"parameters\": {\"city\": \"Paris\"}, \"id\": 7}" TCE),
+              one);
+    EXPECT_EQ(read(reading, TC "{\"name\": \"get_weather\", \"arguments\": \"{\\\"city\\\": \\\"Paris\\\"}\"}" TCE),
+              one);
   }
   EXPECT_EQ(read(kQwen, "Let me look.\n" TC "\n{\"name\": \"search\", \"arguments\": {}}\n" TCE "\n" TC
                         "\n{\"name\": \"get_weather\", \"arguments\": {\"city\": \"</tool_call>\"}}\n" TCE "\n"),
@@ -112,8 +114,9 @@ TEST(ToolReply, MarkersThatAreTokensCountOnlyAsTokens) {
 }
 
 TEST(ToolReply, MarkersInAStringAreText) {
-  EXPECT_EQ(read(kQwenWords, "<tool_call>{\"name\": \"search\", \"arguments\": {\"query\": \"a </tool_call> \\\" b\"}}"),
-            said("", {{"search", R"({"query": "a </tool_call> \" b"})"}}));
+  EXPECT_EQ(
+      read(kQwenWords, "<tool_call>{\"name\": \"search\", \"arguments\": {\"query\": \"a </tool_call> \\\" b\"}}"),
+      said("", {{"search", R"({"query": "a </tool_call> \" b"})"}}));
 }
 
 TEST(ToolReply, ProseMayNameTheMarkers) {
@@ -136,7 +139,8 @@ TEST(ToolReply, MalformedCallsLoseNoText) {
   EXPECT_EQ(read(kQwen, TC "\n{\"name\": 5, \"arguments\": {}}\n" TCE), said("{\"name\": 5, \"arguments\": {}}"));
   EXPECT_EQ(read(kQwen, TC "\n{name: search}" TCE), said("{name: search}"));
   EXPECT_EQ(read(kQwen, TC TCE "Hello" TCE), said("Hello"));
-  EXPECT_EQ(read(kQwen, TC "{\"name\": \"search\", \"arguments\": {}} and then" TCE), said(" and then", {{"search", "{}"}}));
+  EXPECT_EQ(read(kQwen, TC "{\"name\": \"search\", \"arguments\": {}} and then" TCE),
+            said(" and then", {{"search", "{}"}}));
   EXPECT_EQ(read(kQwen, TC "{\"name\": \"search\", \"arguments\": {} x}" TCE), said("x}", {{"search", "{}"}}));
   EXPECT_EQ(read(kGlm, TC "\nget weather now\n" TCE), said("get weather now"));
   EXPECT_EQ(read(kV31, CSB CB "search" CSE), said("search"));
@@ -149,7 +153,8 @@ TEST(ToolReply, MissingClosers) {
   EXPECT_EQ(read(kQwen, TC "{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Paris\"}}\n" TC
                            "{\"name\": \"search\", \"arguments\": {}}"),
             said("", {paris, {"search", "{}"}}));
-  EXPECT_EQ(read(kV31, CB "get_weather" SEP "{\"city\": \"Paris\"}" CB "search" SEP "{}"), said("", {paris, {"search", "{}"}}));
+  EXPECT_EQ(read(kV31, CB "get_weather" SEP "{\"city\": \"Paris\"}" CB "search" SEP "{}"),
+            said("", {paris, {"search", "{}"}}));
   EXPECT_EQ(read(kGlm, TC "get_weather" KEY("city") VAL("Paris") TC "search" KEY("query") VAL("x")),
             said("", {{"get_weather", R"({"city": "Paris")", false}, {"search", R"({"query": "x"})"}}));
   EXPECT_EQ(read(kQwen, TC "{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Pa"),
@@ -166,13 +171,15 @@ TEST(ToolReply, DeepSeek) {
   EXPECT_EQ(read(kV3, "Yes." CSB CB "function" SEP "search\n```json\n{\"query\": \"x\"}\n```" CE "\n" CB "function" SEP
                       "get_weather\n```json\n{\"city\": \"巴黎\"}\n```" CE CSE),
             two);
-  EXPECT_EQ(read(kV31, "Yes." CSB CB "search" SEP "{\"query\": \"x\"}" CE CB "get_weather" SEP "{\"city\": \"巴黎\"}" CE CSE),
-            two);
+  EXPECT_EQ(
+      read(kV31, "Yes." CSB CB "search" SEP "{\"query\": \"x\"}" CE CB "get_weather" SEP "{\"city\": \"巴黎\"}" CE CSE),
+      two);
   // Each in the other's form.
   EXPECT_EQ(read(kV31, "Yes." CSB CB "function" SEP "search\n```json\n{\"query\": \"x\"}\n```" CE CB "get_weather" SEP
                        "```json\n{\"city\": \"巴黎\"}\n```" CE CSE),
             two);
-  EXPECT_EQ(read(kV3, CSB CB "function" SEP "get_current_time\n```json\n```" CE CSE), said("", {{"get_current_time", "{}"}}));
+  EXPECT_EQ(read(kV3, CSB CB "function" SEP "get_current_time\n```json\n```" CE CSE),
+            said("", {{"get_current_time", "{}"}}));
   EXPECT_EQ(read(kV31, CSB CB "get_current_time" SEP CE CSE), said("", {{"get_current_time", "{}"}}));
   EXPECT_EQ(read(kV3, CSB CB "function" SEP "search\n```json\n{\"query\": \"```\\n\"}\n```" CE CSE "\n"),
             said("", {{"search", R"({"query": "```\n"})"}}));
@@ -193,13 +200,15 @@ TEST(ToolReply, DistillsSpellTheMarkers) {
 }
 
 TEST(ToolReply, Glm) {
-  EXPECT_EQ(read(kGlm, TC "get_weather" KEY("city") VAL("10") KEY("days") VAL("3") KEY("metric") VAL("true") KEY("code")
-                           VAL("null") KEY("tags") VAL("[\"a\",1]") TCE),
+  EXPECT_EQ(
+      read(kGlm, TC "get_weather" KEY("city") VAL("10") KEY("days") VAL("3") KEY("metric") VAL("true") KEY("code")
+                     VAL("null") KEY("tags") VAL("[\"a\",1]") TCE),
+      said("", {{"get_weather", R"({"city": "10", "days": 3, "metric": true, "code": null, "tags": ["a", 1]})"}}));
+  EXPECT_EQ(read(kGlm, TC
+                 "get_weather\n" KEY("city") "\n" VAL("a \"b\"\n\tc") "\n" KEY("any") "\n" VAL("1e5") "\n" KEY("mode")
+                     VAL("fast") KEY("limit") VAL("None") "\n" TCE "\n" TC "search\n" KEY("query") VAL("") TCE),
             said("", {{"get_weather",
-                       R"({"city": "10", "days": 3, "metric": true, "code": null, "tags": ["a", 1]})"}}));
-  EXPECT_EQ(read(kGlm, TC "get_weather\n" KEY("city") "\n" VAL("a \"b\"\n\tc") "\n" KEY("any") "\n" VAL("1e5") "\n" KEY("mode")
-                           VAL("fast") KEY("limit") VAL("None") "\n" TCE "\n" TC "search\n" KEY("query") VAL("") TCE),
-            said("", {{"get_weather", "{\"city\": \"a \\\"b\\\"\\n\\tc\", \"any\": 100000.0, \"mode\": \"fast\", \"limit\": null}"},
+                       "{\"city\": \"a \\\"b\\\"\\n\\tc\", \"any\": 100000.0, \"mode\": \"fast\", \"limit\": null}"},
                       {"search", R"({"query": ""})"}}));
   EXPECT_EQ(read(kGlm, TC "unknown" KEY("x") VAL("1") KEY("y") VAL("one") TCE),
             said("", {{"unknown", R"({"x": 1, "y": "one"})"}}));
@@ -210,12 +219,16 @@ TEST(ToolReply, Glm) {
 TEST(ToolReply, Llama) {
   const ToolReply one = said("", {{"search", R"({"query": "x"})"}});
   EXPECT_EQ(read(kLlama, R"({"name": "search", "parameters": {"query": "x"}})"), one);
-  EXPECT_EQ(read(kLlama, "\x01<|python_tag|>\x02{\"type\": \"function\", \"name\": \"search\", \"parameters\": {\"query\": \"x\"}}\n"),
-            one);
+  EXPECT_EQ(
+      read(
+          kLlama,
+          "\x01<|python_tag|>\x02{\"type\": \"function\", \"name\": \"search\", \"parameters\": {\"query\": \"x\"}}\n"),
+      one);
   EXPECT_EQ(read(kLlama, R"({"name": "search", "parameters": {"query": "x"}}; {"name": "search", "parameters": {}})"),
             said("", {{"search", R"({"query": "x"})"}, {"search", "{}"}}));
-  for (const char* prose : {R"({"name": "Bob", "parameters": {}})", R"({"name": "search"})", R"({"a": 1})", R"({"name": "search")",
-                            "{", "Try {\"name\": \"search\", \"parameters\": {}}", "[]", " {x}"}) {
+  for (const char* prose :
+       {R"({"name": "Bob", "parameters": {}})", R"({"name": "search"})", R"({"a": 1})", R"({"name": "search")", "{",
+        "Try {\"name\": \"search\", \"parameters\": {}}", "[]", " {x}"}) {
     EXPECT_EQ(read(kLlama, prose), said(prose));
   }
   EXPECT_EQ(read(kLlama, R"({"name": "search", "parameters": {}} or so)"), said(" or so", {{"search", "{}"}}));
@@ -232,9 +245,10 @@ TEST(ToolReply, BareCallsOfQwenCoder) {
     EXPECT_EQ(read(reading, "```json\n" + call + "\n```\n```json\n" + call + "\n```").calls.size(), 2U);
     EXPECT_EQ(read(reading, "[" + call + ", " + call + "]").calls.size(), 2U);
     EXPECT_EQ(read(reading, call + "\n" + call).calls.size(), 2U);
-    for (const std::string& prose : {std::string(R"({"name": "Bob", "arguments": {}})"), "Like this:\n```json\n" + call + "\n```",
-                                     std::string("```json\n{\"a\": 1}\n```"), std::string("```"), std::string("<to"),
-                                     std::string("[1, 2]"), std::string("```python\nprint()\n```")}) {
+    for (const std::string& prose :
+         {std::string(R"({"name": "Bob", "arguments": {}})"), "Like this:\n```json\n" + call + "\n```",
+          std::string("```json\n{\"a\": 1}\n```"), std::string("```"), std::string("<to"), std::string("[1, 2]"),
+          std::string("```python\nprint()\n```")}) {
       EXPECT_EQ(read(reading, prose), said(prose));
     }
   }
@@ -242,8 +256,8 @@ TEST(ToolReply, BareCallsOfQwenCoder) {
 
 TEST(ToolReply, ACallEndsThinking) {
   const Call call{"search", R"({"query": "x"})"};
-  EXPECT_EQ(read(kQwen3, "\x01<think>\x02\nI need it." TC "\n{\"name\": \"search\", \"arguments\": {\"query\": \"x\"}}\n" TCE
-                         "\x01</think>\x02\n"),
+  EXPECT_EQ(read(kQwen3, "\x01<think>\x02\nI need it." TC
+                         "\n{\"name\": \"search\", \"arguments\": {\"query\": \"x\"}}\n" TCE "\x01</think>\x02\n"),
             said("", {call}, "I need it."));
   EXPECT_EQ(read(kGlmThinking, "Hm" TC "search" KEY("query") VAL("x") TCE), said("", {call}, "Hm"));
   EXPECT_EQ(read({.encoding = Encoding::deepseek_v3_1, .starts_in_thinking = true},
@@ -258,13 +272,15 @@ TEST(ToolReply, ACallEndsThinking) {
 // Literal replies from public reports of other engines' parsers.
 TEST(ToolReply, RepliesThatOthersLost) {
   // tenstorrent/tt-inference-server #3683: "json\n" leaked into the arguments where the fence came as separate tokens.
-  EXPECT_EQ(read(kV3, CSB CB "function" SEP "search\n```" "json\n{\"location\":\"San Francisco\"}\n```" CE CSE),
+  EXPECT_EQ(read(kV3, CSB CB "function" SEP "search\n```"
+                             "json\n{\"location\":\"San Francisco\"}\n```" CE CSE),
             said("", {{"search", R"({"location":"San Francisco"})"}}));
   EXPECT_EQ(read(kV3, CSB CB "function" SEP "search\njson\n{\"location\":\"San Francisco\"}\n" CE CSE),
             said("", {{"search", R"({"location":"San Francisco"})"}}));
   // google/adk-python #5024: the first of several calls stayed text.
-  EXPECT_EQ(read(kV3, " " CSB CB "function" SEP "analysis_input\n```json\n{\"work_dir_name\":\"bf01a09edc0f\"}\n```" CE CSE),
-            said("", {{"analysis_input", R"({"work_dir_name":"bf01a09edc0f"})"}}));
+  EXPECT_EQ(
+      read(kV3, " " CSB CB "function" SEP "analysis_input\n```json\n{\"work_dir_name\":\"bf01a09edc0f\"}\n```" CE CSE),
+      said("", {{"analysis_input", R"({"work_dir_name":"bf01a09edc0f"})"}}));
   // vllm-project/vllm #44326: calls without arguments were dropped in streams.
   EXPECT_EQ(read(kGlm, TC "get_current_time" TCE), said("", {{"get_current_time", "{}"}}));
   // vllm-project/vllm #47190: <arg_key> left out after the name.
@@ -280,21 +296,59 @@ TEST(ToolReply, RepliesThatOthersLost) {
   // NousResearch/hermes-agent #5867 and #742: no markers, or only the last one.
   EXPECT_EQ(read(kQwen, R"({"name": "search", "arguments": {"query": "北京今天的天气"}})"),
             said("", {{"search", R"({"query": "北京今天的天气"})"}}));
-  EXPECT_EQ(read(kQwen3, "\x01<think>\x02x\x01</think>\x02{\"name\": \"search\", \"arguments\": {\"query\": \"x\"}}" TCE),
-            said("", {{"search", R"({"query": "x"})"}}, "x"));
+  EXPECT_EQ(
+      read(kQwen3, "\x01<think>\x02x\x01</think>\x02{\"name\": \"search\", \"arguments\": {\"query\": \"x\"}}" TCE),
+      said("", {{"search", R"({"query": "x"})"}}, "x"));
   // ggml-org/llama.cpp #17707: DSML is another family's and stays text.
   const std::string dsml = "<｜DSML｜function_calls>\n<｜DSML｜invoke name=\"get_datetime\">\n</｜DSML｜invoke>";
   EXPECT_EQ(read(kV31, dsml), said(dsml));
 }
 
 TEST(ToolReply, AnyRowOfPiecesReadsAlikeHoweverItIsCut) {
-  const std::vector<std::string> pieces = {
-      TC, TCE, CSB, CSE, CB, CE, SEP, "\x01<arg_key>\x02", "\x01</arg_key>\x02", "\x01<arg_value>\x02", "\x01</arg_value>\x02",
-      "\x01<think>\x02", "\x01</think>\x02", "\x01<|python_tag|>\x02", "{\"name\": \"search\", \"arguments\": {", "\"query\": \"a\"",
-      "}}", "}", "{", "[", "\"", "\\", "```json\n", "```", "\n", " ", "`", "search", "function", ";", "<tools>", "<", "tool_call>",
-      "思", "x", "null", ",", ":", "<｜tool_call_begin｜>", "<｜tool_sep｜>", "days", "3"};
+  const std::vector<std::string> pieces = {TC,
+                                           TCE,
+                                           CSB,
+                                           CSE,
+                                           CB,
+                                           CE,
+                                           SEP,
+                                           "\x01<arg_key>\x02",
+                                           "\x01</arg_key>\x02",
+                                           "\x01<arg_value>\x02",
+                                           "\x01</arg_value>\x02",
+                                           "\x01<think>\x02",
+                                           "\x01</think>\x02",
+                                           "\x01<|python_tag|>\x02",
+                                           "{\"name\": \"search\", \"arguments\": {",
+                                           "\"query\": \"a\"",
+                                           "}}",
+                                           "}",
+                                           "{",
+                                           "[",
+                                           "\"",
+                                           "\\",
+                                           "```json\n",
+                                           "```",
+                                           "\n",
+                                           " ",
+                                           "`",
+                                           "search",
+                                           "function",
+                                           ";",
+                                           "<tools>",
+                                           "<",
+                                           "tool_call>",
+                                           "思",
+                                           "x",
+                                           "null",
+                                           ",",
+                                           ":",
+                                           "<｜tool_call_begin｜>",
+                                           "<｜tool_sep｜>",
+                                           "days",
+                                           "3"};
   const auto tools = offered();
-  for (std::uint64_t round = 0; round < 200'000; ++round) {
+  for (std::uint64_t round = 0; round < 12'000; ++round) {
     Cuts draws(round + 1000);
     std::string text;
     for (std::size_t count = 1 + draws.below(14); count > 0; --count) text += pieces[draws.below(pieces.size())];
@@ -308,7 +362,8 @@ TEST(ToolReply, AnyRowOfPiecesReadsAlikeHoweverItIsCut) {
     }
     const ToolReply whole = read_reply(reading, tools, reply, [] { return std::size_t{1} << 20; });
     ASSERT_EQ(read_reply(reading, tools, reply, [] { return std::size_t{1}; }), whole) << testing::PrintToString(text);
-    ASSERT_EQ(read_reply(reading, tools, reply, [&draws] { return 1 + draws.below(5); }), whole) << testing::PrintToString(text);
+    ASSERT_EQ(read_reply(reading, tools, reply, [&draws] { return 1 + draws.below(5); }), whole)
+        << testing::PrintToString(text);
     ASSERT_TRUE(whole.orderly) << testing::PrintToString(text) << whole;
   }
 }
@@ -318,8 +373,11 @@ TEST(ToolReply, LinearInALongReply) {
   const auto tools = offered();
   constexpr std::size_t kLength = 40'000;
   for (const Reading& reading : {kQwen, kQwenWords, kGlm, kV3, kDistill, kLlama}) {
-    for (const std::string& begin : {std::string(), std::string(TC "{\"name\": \"search\", \"arguments\": {\"query\": \""),
-                                     std::string(TC "search\n" "\x01<arg_key>\x02"), std::string(CSB CB "function" SEP "search\n```")}) {
+    for (const std::string& begin :
+         {std::string(), std::string(TC "{\"name\": \"search\", \"arguments\": {\"query\": \""),
+          std::string(TC "search\n"
+                         "\x01<arg_key>\x02"),
+          std::string(CSB CB "function" SEP "search\n```")}) {
       for (const char* unit : {" ", "<", "\n", "`", "\\", "{", "a"}) {
         std::string text = begin;
         for (std::size_t i = 0; i < kLength; ++i) text += unit;
