@@ -173,10 +173,11 @@ class CallObject {
   }
 
   void begin(PartSink& out) {
-    if (known_ != nullptr && !is_tool(*known_, *name_)) return broken(out);
+    const std::string name = name_.value_or("");
+    if (known_ != nullptr && !is_tool(*known_, name)) return broken(out);
     begun_ = true;
     read_.clear();
-    out.call(*name_);
+    out.call(name);
     out.arguments(early_);
     early_.clear();
   }
