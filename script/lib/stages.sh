@@ -1,5 +1,6 @@
 # Sourced by script/test and script/test-long: the stages. New tests are found by their place:
-#   tests/LAYER/*_test.cc                 GoogleTest programs (built by CMake)
+#   tests/LAYER/*_test.cc                 GoogleTest programs (built by CMake); tests named DISABLED_Long... are run by
+#                                         script/test-long alone
 #   tests/fuzz/fuzz_*.cc                  fuzz targets; inputs in tests/fuzz/corpus/fuzz_*/
 #   tests/script/*_test.py                tests of the scripts; tests/script/check_*.sh ARCHIVE: of the kernels' library
 #   tests/reference/*.py, tests/real/*.py programs beside references; on real models. See run_python below.
@@ -86,6 +87,10 @@ unit_tests() {
   for program in "$1"/tests/*_tests; do
     [[ -x $program ]] || continue
     queue "$(basename "$program")" "$program" --gtest_brief=1
+    if [[ -n $LONG ]]; then
+      queue "$(basename "$program")-long" "$program" --gtest_brief=1 --gtest_also_run_disabled_tests \
+        --gtest_filter='*.DISABLED_Long*'
+    fi
   done
   finish
 }

@@ -14,6 +14,7 @@
 #include "base/cat.h"
 #include "base/error.h"
 #include "base/utf8.h"
+#include "cli/cache_flags.h"
 #include "cli/chat_model.h"
 #include "cli/chat_session.h"
 #include "cli/command.h"
@@ -35,6 +36,7 @@ struct RunFlags {
   PromptFlags prompt;
   std::string system;
   EngineFlags engine;
+  CacheFlags cache;
   SamplingFlags sampling;
   ChatFlags chat;
   std::int64_t max_tokens = -1;
@@ -70,6 +72,7 @@ void add_flags(CLI::App& app, RunFlags& flags) {
   add_sampling_flags(app, flags.sampling);
   add_chat_flags(app, flags.chat);
   add_engine_flags(app, flags.engine, ContextFlag::with);
+  add_cache_flags(app, flags.cache);
   app.footer(
       "Examples:\n"
       "  minke run smollm2                                 a chat; /help inside tells its commands\n"
@@ -97,6 +100,7 @@ Opened open_model(const Session& session, const RunFlags& flags) {
 std::unique_ptr<ChatModel> load(const Session& session, const RunFlags& flags, Opened opened) {
   Progress progress("loading", session.environment.stderr_terminal);
   engine::EngineOptions options = flags.engine.options(kernels::Numerics::fast);
+  flags.cache.apply(session.environment, options);
   options.progress = [&progress](std::uint64_t done, std::uint64_t total) {
     progress.update(done, total, base::cat(byte_text(done), " of ", byte_text(total)));
   };

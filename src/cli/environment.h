@@ -11,6 +11,7 @@ struct Environment {
   std::string minke_models;    ///< $MINKE_MODELS
   std::string xdg_data_home;   ///< $XDG_DATA_HOME
   std::string xdg_state_home;  ///< $XDG_STATE_HOME
+  std::string xdg_cache_home;  ///< $XDG_CACHE_HOME
   std::string home;            ///< $HOME
   bool stdin_terminal = false;
   bool stdout_terminal = false;
@@ -23,6 +24,10 @@ struct Environment {
 
   /// The store that these variables name.
   hub::ModelStore store() const;
+  /// This program's folder of data that is worth keeping, and of what can be made again, as the XDG specification has
+  /// them; empty when there is no home.
+  std::string data_folder() const;
+  std::string cache_folder() const;
 };
 
 }  // namespace minke::cli

@@ -33,6 +33,7 @@ Core::Core(const models::Decoder& decoder, const kernels::Ops& ops, const CoreOp
       cost_({.most_rows = options.chunk, .target = options.target_inter_token}, options.sequences),
       queue_(options.queue),
       shared_realm_(realm(options, "shared", {})) {
+  if (!options_.disk.folder.empty()) open_disk();
   running_.reserve(options.sequences);
   slices_.reserve(options.sequences);
   views_.reserve(options.sequences);
@@ -107,6 +108,7 @@ void Core::end_all(FinishReason reason, const base::Error* error) {
     }
     list->clear();
   }
+  end_loads(reason, error);
   places_ = 0;
   finished_.clear();
 }
@@ -120,8 +122,7 @@ bool Core::place(Sequence& sequence) {
   sequence.blocks.reserve(blocks_for(most));
   sequence.memory.reserve(blocks_for(most));
   const std::span<const TokenId> tokens = sequence.tokens;
-  // The last token always runs: its logits are wanted.
-  const std::size_t whole = sequence.scores_prompt() ? 0 : (tokens.size() - 1) / kBlock;
+  const std::size_t whole = reusable_blocks(sequence);
   for (std::size_t i = 0; i < whole; ++i) {
     const BlockId parent = i == 0 ? kNoBlock : sequence.blocks[i - 1];
     const BlockId block = cache_.find(parent, realm_of(sequence, i), tokens.subspan(i * kBlock, kBlock));
@@ -130,7 +131,7 @@ bool Core::place(Sequence& sequence) {
     sequence.memory.push_back(cache_.data(block));
   }
   const std::size_t needed = blocks_for(tokens.size() + 1) - sequence.blocks.size();
-  if (!running_.empty() && cache_.available() < needed + running_.size()) {
+  if (running() > 0 && cache_.available() < needed + running()) {
     drop_blocks(sequence);
     return false;
   }
@@ -139,11 +140,24 @@ bool Core::place(Sequence& sequence) {
   return true;
 }
 
+/// Of its tokens so far, what need not be computed. The last token always runs: its logits are wanted.
+std::size_t Core::reusable_blocks(const Sequence& sequence) const noexcept {
+  return sequence.scores_prompt() ? 0 : (sequence.tokens.size() - 1) / kernels::kKvBlock;
+}
+
+/// It has a place from here on; it runs once what the disk has of it is there.
 void Core::start(std::unique_ptr<Sequence> sequence) {
+  places_ += 1 + sequence->unforked;
+  if (!sequence->was_admitted) sequence->admitted = Clock::now();
+  if (!disk_) return begin(std::move(sequence));
+  for (std::size_t i = 0; i < sequence->blocks.size(); ++i) store(*sequence, i);
+  if (!begin_load(sequence)) begin(std::move(sequence));
+}
+
+void Core::begin(std::unique_ptr<Sequence> sequence) {
   ReplyRecord& record = *sequence->record;
   if (!sequence->was_admitted) {
     sequence->was_admitted = true;
-    sequence->admitted = Clock::now();
     record.queue_position.store(0, std::memory_order_release);
     record.cached.store(sequence->computed, std::memory_order_relaxed);
     record.prefill_done.store(sequence->computed, std::memory_order_release);
@@ -151,7 +165,6 @@ void Core::start(std::unique_ptr<Sequence> sequence) {
     queue_.charge(sequence->account, sequence->prompt() - sequence->computed);
     touch(*sequence);
   }
-  places_ += 1 + sequence->unforked;
   running_.push_back(std::move(sequence));
 }
 

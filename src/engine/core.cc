@@ -8,7 +8,8 @@
 namespace minke::engine {
 
 bool Core::step() {
-  if (!running_.empty() || waiting() > 0) end_measured();
+  collect_loads();
+  if (running() + waiting() > 0) end_measured();
   for (const auto& sequence : running_)
     if (sequence->record->cancelled.load(std::memory_order_acquire)) finish(*sequence, FinishReason::cancelled);
   remove_finished();
@@ -170,6 +171,7 @@ void Core::publish(Sequence& sequence) {
     sequence.blocks[i] = cache_.publish(sequence.blocks[i], parent, realm_of(sequence, i),
                                         std::span(sequence.tokens).subspan(i * kBlock, kBlock));
     sequence.memory[i] = cache_.data(sequence.blocks[i]);
+    if (disk_) store(sequence, i);
   }
 }
 

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/disk_cache.h"
 #include "engine/fair_queue.h"
 #include "engine/kv_cache.h"
 #include "engine/logprobs.h"
@@ -33,6 +34,10 @@ struct CoreOptions {
   std::string secret;             ///< of the installation: goes into the blocks' names
   base::Digest fingerprint{};     ///< of the model and its arithmetic
   FairQueueOptions queue;
+  DiskCacheOptions disk;
+  /// Called on any thread: when a wait for the disk is over, and with a line of text when the disk fails.
+  std::function<void()> wake;
+  std::function<void(const std::string&)> warn;
 };
 
 /// A step: finished and cancelled replies have left; waiting ones are admitted while there are places and blocks; every
@@ -62,10 +67,12 @@ class Core {
   /// Wakes the readers of what the above wrote.
   void notify();
 
-  std::size_t running() const noexcept { return running_.size(); }
+  std::size_t running() const noexcept { return running_.size() + loading(); }
   std::size_t waiting() const noexcept { return queue_.size() + resumed_.size(); }
   const KvCache& cache() const noexcept { return cache_; }
   std::uint64_t preemptions() const noexcept { return preemptions_; }
+  /// Null: there is none.
+  const DiskCache* disk() const noexcept { return disk_.get(); }
 
   /// Raw logits of every position; in blocks of its own. See Engine::logits.
   void logits(std::span<const TokenId> ids, std::size_t chunk,
@@ -90,9 +97,19 @@ class Core {
   void admit();
   bool place(Sequence& sequence);
   void start(std::unique_ptr<Sequence> sequence);
+  void begin(std::unique_ptr<Sequence> sequence);
+  std::size_t reusable_blocks(const Sequence& sequence) const noexcept;
   void tell_positions();
   std::unique_ptr<Sequence> take_waiting(std::uint64_t id);
   const base::Digest& realm_of(const Sequence& sequence, std::size_t block) const noexcept;
+
+  // disk_tier.cc
+  void open_disk();
+  void store(const Sequence& sequence, std::size_t block);
+  bool begin_load(std::unique_ptr<Sequence>& sequence);
+  void collect_loads();
+  void end_loads(FinishReason reason, const base::Error* error);
+  std::size_t loading() const noexcept;
 
   // core.cc
   bool plan();
@@ -122,6 +139,7 @@ class Core {
   const kernels::Ops& ops_;
   CoreOptions options_;
   KvCache cache_;
+  std::unique_ptr<DiskCache> disk_;  ///< its thread writes to blocks of cache_: it goes first
   models::Workspace workspace_;
   std::unique_ptr<float[]> logits_;  ///< (logit_rows, vocab)
   std::unique_ptr<float[]> hidden_;  ///< (chunk, hidden_size), once wanted
@@ -134,7 +152,14 @@ class Core {
   std::vector<std::unique_ptr<Sequence>> queued_;   ///< what queue_ speaks of
   std::vector<std::unique_ptr<Sequence>> resumed_;  ///< gave up their blocks: before all others, oldest first
   std::vector<std::unique_ptr<Sequence>> running_;  ///< in order of admission
-  std::size_t places_ = 0;                          ///< that running_ takes, with samples not yet parted
+  /// Admitted, and waiting for the disk. The blocks are the load's until it is done, whatever becomes of the reply.
+  struct Loading {
+    std::shared_ptr<DiskLoad> load;
+    std::vector<BlockId> blocks;         ///< where its parts go
+    std::unique_ptr<Sequence> sequence;  ///< null: it has ended meanwhile
+  };
+  std::vector<Loading> loads_;
+  std::size_t places_ = 0;  ///< that running_ and loads_ take, with samples not yet parted
   bool changed_ = false;                            ///< something was freed or came: admission may succeed
   bool queue_changed_ = false;
   std::uint64_t next_id_ = 1;

@@ -18,6 +18,7 @@
 #include "base/signals_blocked.h"
 #include "base/thread_pool.h"
 #include "engine/core.h"
+#include "engine/fingerprint.h"
 #include "engine/memory_plan.h"
 #include "engine/watchdog.h"
 #include "kernels/ops.h"
@@ -70,7 +71,7 @@ struct Engine::Impl {
         ops(kernels::kernel_table(options.isa.value_or(kernels::best_isa())), pool, options.numerics),
         plan(make_plan(checkpoint, options)),
         decoder(load(checkpoint, options, pool)),
-        core(decoder, ops, core_options()),
+        core(decoder, ops, core_options(checkpoint)),
         watchdog(options.stuck_seconds, options.on_stuck) {
     const base::SignalsBlocked blocked;
     try {
@@ -115,8 +116,8 @@ struct Engine::Impl {
     return {std::move(config), std::move(weights), kv_type_of(options)};
   }
 
-  CoreOptions core_options() const {
-    return {.sequences = options.sequences,
+  CoreOptions core_options(const formats::Checkpoint& checkpoint) const {
+    CoreOptions result{.sequences = options.sequences,
             .context = plan.context,
             .chunk = options.chunk,
             .cache_blocks = plan.cache_tokens / kernels::kKvBlock,
@@ -124,6 +125,14 @@ struct Engine::Impl {
             .target_inter_token = options.target_inter_token,
             .secret = options.secret,
             .queue = {.batch_patience = options.batch_patience}};
+    if (options.cache_folder.empty() || options.cache_disk == 0) return result;
+    result.fingerprint =
+        fingerprint(checkpoint, kernels::name(ops.table()), options.numerics, decoder.kv_layout().type);
+    result.disk = {
+        .folder = options.cache_folder, .bytes = options.cache_disk, .least_free = options.cache_least_free};
+    result.wake = [inbox = inbox] { inbox->signal.raise(); };
+    result.warn = options.on_warning;
+    return result;
   }
 
   void check_tokens(std::span<const TokenId> tokens) const;
@@ -139,9 +148,9 @@ struct Engine::Impl {
   kernels::Ops ops;
   MemoryPlan plan;
   models::Decoder decoder;
+  std::shared_ptr<Inbox> inbox = std::make_shared<Inbox>();
   Core core;  // the compute thread's
   Watchdog watchdog;
-  std::shared_ptr<Inbox> inbox = std::make_shared<Inbox>();
   struct Counters {
     std::atomic<std::size_t> running{0}, waiting{0}, free_blocks{0}, cached_blocks{0};
     std::atomic<std::uint64_t> hits{0}, evictions{0}, preemptions{0};
@@ -280,6 +289,8 @@ EngineInfo Engine::info() const {
 EngineHealth Engine::health() const {
   const Impl::Counters& c = impl_->counters;
   const Watchdog::Reading reading = impl_->watchdog.read();
+  const DiskCache* cache = impl_->core.disk();  // there from the start or never
+  const DiskCache::Stats disk = cache == nullptr ? DiskCache::Stats{} : cache->stats();
   return {.steps = reading.steps,
           .last_step_age = reading.age,
           .step_running = reading.running,
@@ -291,7 +302,12 @@ EngineHealth Engine::health() const {
           .cached_blocks = c.cached_blocks.load(std::memory_order_relaxed),
           .cache_hits = c.hits.load(std::memory_order_relaxed),
           .evictions = c.evictions.load(std::memory_order_relaxed),
-          .preemptions = c.preemptions.load(std::memory_order_relaxed)};
+          .preemptions = c.preemptions.load(std::memory_order_relaxed),
+          .disk_read = disk.read,
+          .disk_written = disk.written,
+          .disk_dropped = disk.dropped,
+          .disk_refused = disk.refused,
+          .disk_bytes = disk.bytes};
 }
 
 const models::DecoderConfig& Engine::config() const { return impl_->decoder.config(); }

@@ -47,6 +47,12 @@ struct EngineOptions {
   double target_inter_token = 0;
   double batch_patience = 60;  ///< seconds after which a batch request counts as interactive
   std::string secret;          ///< of this installation: makes the names of cached blocks unguessable
+  /// Where blocks are kept beyond memory and the end of the process; empty: nowhere. To be used with a secret.
+  std::string cache_folder;
+  std::uint64_t cache_disk = 8'000'000'000;              ///< bytes there, at most
+  std::uint64_t cache_least_free = std::uint64_t{1} << 30;  ///< bytes of that disk that are left to others
+  /// A line of text about what went wrong and did no harm (a damaged file of the cache, a full disk); on any thread.
+  std::function<void(const std::string&)> on_warning;
   /// After a step has run for so long, `on_stuck` is called once, on a thread of its own.
   double stuck_seconds = 120;
   std::function<void(double seconds)> on_stuck;
@@ -94,6 +100,9 @@ struct EngineHealth {
   std::size_t running = 0, waiting = 0;
   std::size_t cache_blocks = 0, free_blocks = 0, cached_blocks = 0;  ///< of 64 tokens; free: not in use, cached or not
   std::uint64_t cache_hits = 0, evictions = 0, preemptions = 0;      ///< blocks, blocks, replies
+  /// Of the cache on disk: blocks read, written, not written because too many waited, refused as damaged or foreign.
+  std::uint64_t disk_read = 0, disk_written = 0, disk_dropped = 0, disk_refused = 0;
+  std::uint64_t disk_bytes = 0;  ///< that its blocks take; 0 before the first is written
 };
 
 /// Every function may be called from any thread.

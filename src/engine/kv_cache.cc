@@ -7,6 +7,11 @@
 
 namespace minke::engine {
 
+base::Digest block_name(const base::Digest& parent, const base::Digest& realm,
+                        std::span<const TokenId> tokens) noexcept {
+  return base::Sha256().add(parent).add(realm).add(std::as_bytes(tokens)).finish();
+}
+
 KvCache::KvCache(std::size_t block_bytes, std::size_t blocks, bool prefault)
     : arena_(block_bytes, blocks, prefault), entries_(blocks), slots_(std::bit_ceil(2 * blocks + 2), kNoBlock) {
   free_.reserve(blocks);
@@ -29,6 +34,7 @@ BlockId KvCache::take() noexcept {
   }
   Entry& entry = entries_[block];
   entry.references = 1;
+  entry.stored = false;
   ++entry.serial;
   return block;
 }
@@ -52,9 +58,7 @@ void KvCache::release(BlockId block) noexcept {
 
 base::Digest KvCache::name_of(BlockId parent, const base::Digest& realm,
                               std::span<const TokenId> tokens) const noexcept {
-  base::Sha256 hash;
-  hash.add(parent == kNoBlock ? base::Digest{} : entries_[parent].name).add(realm).add(std::as_bytes(tokens));
-  return hash.finish();
+  return block_name(parent == kNoBlock ? base::Digest{} : entries_[parent].name, realm, tokens);
 }
 
 bool KvCache::matches(const Entry& entry, BlockId parent, const base::Digest& realm,

@@ -15,6 +15,10 @@
 
 namespace minke::engine {
 
+/// The name of the block that follows the one named `parent` (zeros: the first).
+base::Digest block_name(const base::Digest& parent, const base::Digest& realm,
+                        std::span<const TokenId> tokens) noexcept;
+
 /// Blocks are reference counted. One that holds 64 tokens can be published under its name: SHA-256 over (its
 /// predecessor's name, its realm, its tokens), the realm being a digest of the installation's secret, the model's
 /// fingerprint and the tenant's salt. The name only finds; a hit also compares predecessor, realm and tokens, so that
@@ -41,6 +45,13 @@ class KvCache {
   std::byte* data(BlockId block) const noexcept { return arena_.data(block); }
   std::uint32_t references(BlockId block) const noexcept { return entries_[block].references; }
 
+  /// Of a published block.
+  const base::Digest& name(BlockId block) const noexcept { return entries_[block].name; }
+  bool published(BlockId block) const noexcept { return entries_[block].published; }
+  /// A note of the caller's on a published block, gone when it holds something else: it is on the disk, too.
+  bool stored(BlockId block) const noexcept { return entries_[block].stored; }
+  void mark_stored(BlockId block) noexcept { entries_[block].stored = entries_[block].published; }
+
   /// A block with one reference; what it holds is undefined. kNoBlock when every block is in use.
   BlockId take() noexcept;
   void retain(BlockId block) noexcept;
@@ -63,7 +74,7 @@ class KvCache {
     BlockId parent = kNoBlock;
     std::uint32_t parent_serial = 0;
     BlockId older = kNoBlock, newer = kNoBlock;  ///< in the list of unused ones
-    bool published = false;
+    bool published = false, stored = false;
     base::Digest name{}, realm{};
     std::array<TokenId, kernels::kKvBlock> tokens{};
   };

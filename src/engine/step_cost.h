@@ -33,6 +33,9 @@ class StepCost {
   /// A waiting reader counts as much as a reading one: while more wait than read, steps may be longer in proportion.
   std::size_t prefill_rows(std::size_t decoding, std::size_t prefilling) const noexcept;
 
+  /// Seconds that a prompt row adds to a step; 0: not seen.
+  double prefill_row_seconds() const noexcept { return prefill_row_; }
+
   /// Rows per second, lately; 0 before the first step.
   double rows_per_second() const noexcept { return row_seconds_ > 0 ? 1 / row_seconds_ : 0; }
 
