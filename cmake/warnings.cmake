@@ -7,6 +7,8 @@ add_library(minke_flags INTERFACE)
 target_compile_options(minke_flags INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Wnon-virtual-dtor -Wold-style-cast -Wno-missing-field-initializers -Werror
   -ffp-contract=off -fno-math-errno)
+# What the cache on disk tells builds apart by (base/build_id.h).
+target_link_options(minke_flags INTERFACE -Wl,--build-id=sha1)
 target_include_directories(minke_flags INTERFACE ${PROJECT_SOURCE_DIR}/src)
 # Third-party headers must not raise our warnings.
 target_include_directories(minke_flags SYSTEM INTERFACE ${Boost_INCLUDE_DIRS})

@@ -68,6 +68,7 @@ CLI::App* add_bench_engine_command(CLI::App& bench, Session& session) {
       ->option_text("MS");
   command->add_flag("--json", flags->json, "JSON on standard output");
   add_engine_flags(*command, s.engine, ContextFlag::without);
+  add_speculation_flag(*command, s.engine);
   command->footer(
       "Prompts are random and distinct, the cache is cold, replies run to their full length, greedily.\n"
       "output_throughput: output tokens / seconds from the first submit to the last end.\n\n"

@@ -72,6 +72,7 @@ void add_flags(CLI::App& app, RunFlags& flags) {
   add_sampling_flags(app, flags.sampling);
   add_chat_flags(app, flags.chat);
   add_engine_flags(app, flags.engine, ContextFlag::with);
+  add_speculation_flag(app, flags.engine);
   add_cache_flags(app, flags.cache);
   app.footer(
       "Examples:\n"
@@ -148,6 +149,8 @@ std::string reply_json(const Reply& reply, const engine::SamplingParams& samplin
   object["output_tokens"] = reply.outcome.output_tokens;
   object["prefill_seconds"] = reply.outcome.prefill_seconds;
   object["decode_seconds"] = reply.outcome.decode_seconds;
+  object["drafted_tokens"] = reply.outcome.drafted_tokens;
+  object["accepted_tokens"] = reply.outcome.accepted_tokens;
   object["seed"] = sampling.seed;
   return boost::json::serialize(object) + "\n";
 }

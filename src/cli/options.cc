@@ -69,6 +69,7 @@ engine::EngineOptions EngineFlags::options(kernels::Numerics fallback) const {
     result.kv_type = kv_type == "f32"    ? kernels::KvType::f32
                      : kv_type == "bf16" ? kernels::KvType::bf16
                                          : kernels::KvType::q8;
+  result.speculate = speculate != "off";
   if (!isa.empty()) result.isa = kernels::isa_from_name(isa);
   if (!numa.empty() && numa != "auto") result.numa = numa == "off" ? 1 : std::stoul(numa);
   return result;
@@ -113,6 +114,14 @@ void add_arithmetic_flags(CLI::App& app, EngineFlags& flags) {
                  base::cat("Instruction set of the kernels (default: the best that runs here): ", joined(isa_names())))
       ->check(CLI::IsMember(isa_names()))
       ->option_text("NAME")
+      ->group(kModelGroup);
+}
+
+void add_speculation_flag(CLI::App& app, EngineFlags& flags) {
+  app.add_option("--speculate", flags.speculate,
+                 "auto (default): guess tokens from what was said before, where that saves time; the reply is the same")
+      ->check(CLI::IsMember({"auto", "off"}))
+      ->option_text("auto|off")
       ->group(kModelGroup);
 }
 

@@ -19,7 +19,7 @@ struct EngineFlags {
   std::size_t threads = 0;
   std::uint64_t context = 0;
   std::uint64_t memory = 0;
-  std::string isa, numerics, kv_type, numa;
+  std::string isa, numerics, kv_type, numa, speculate;
 
   /// `fallback` is the arithmetic when --numerics is not given.
   engine::EngineOptions options(kernels::Numerics fallback) const;
@@ -29,6 +29,9 @@ enum class ContextFlag { with, without };
 void add_engine_flags(CLI::App& app, EngineFlags& flags, ContextFlag context);
 /// Those of add_engine_flags that take neither threads nor context: memory, arithmetic, cache type, instruction set.
 void add_arithmetic_flags(CLI::App& app, EngineFlags& flags);
+
+/// Whether tokens are guessed ahead, where replies are drawn.
+void add_speculation_flag(CLI::App& app, EngineFlags& flags);
 
 /// How tokens are drawn; what is not given comes from the checkpoint or its family.
 struct SamplingFlags {

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "engine/core.h"
+#include "engine/ngram_drafter.h"
 
 namespace minke::engine {
 namespace {
@@ -30,7 +31,10 @@ Core::Core(const models::Decoder& decoder, const kernels::Ops& ops, const CoreOp
       row_(decoder.vocab_size()),
       sampler_({}, decoder.vocab_size()),
       logprobs_(decoder.vocab_size()),
-      cost_({.most_rows = options.chunk, .target = options.target_inter_token}, options.sequences),
+      cost_({.most_rows = options.chunk, .target = options.target_inter_token},
+            options.sequences + draft_rows(options)),
+      drafter_(options.speculate ? std::make_unique<NgramDrafter>() : nullptr),
+      speculation_(options.sequences),
       queue_(options.queue),
       shared_realm_(realm(options, "shared", {})) {
   if (!options_.disk.folder.empty()) open_disk();
@@ -38,6 +42,8 @@ Core::Core(const models::Decoder& decoder, const kernels::Ops& ops, const CoreOp
   slices_.reserve(options.sequences);
   views_.reserve(options.sequences);
   pending_.reserve(options.sequences);
+  drafts_.reserve(options.sequences);
+  candidates_.reserve(options.sequences);
   rows_.reserve(options.sequences);
   touched_.reserve(4 * options.sequences);
   finished_.reserve(options.sequences);
@@ -117,7 +123,7 @@ void Core::end_all(FinishReason reason, const base::Error* error) {
 /// each to grow into, so that an admission does not at once drive another out.
 bool Core::place(Sequence& sequence) {
   constexpr std::size_t kBlock = kernels::kKvBlock;
-  const std::size_t most = std::min(options_.context, sequence.prompt() + sequence.record->most_tokens) + 1;
+  const std::size_t most = sequence.most_tokens(options_.context) + 1;
   sequence.tokens.reserve(most);
   sequence.blocks.reserve(blocks_for(most));
   sequence.memory.reserve(blocks_for(most));
@@ -158,6 +164,7 @@ void Core::begin(std::unique_ptr<Sequence> sequence) {
   ReplyRecord& record = *sequence->record;
   if (!sequence->was_admitted) {
     sequence->was_admitted = true;
+    if (drafter_) open_draft(*sequence);
     record.queue_position.store(0, std::memory_order_release);
     record.cached.store(sequence->computed, std::memory_order_relaxed);
     record.prefill_done.store(sequence->computed, std::memory_order_release);

@@ -21,7 +21,7 @@ bool Core::step() {
   decoder_.check_files();  // before anything of this step counts
   const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
   std::size_t decoding = 0;
-  for (const Slice& slice : slices_) decoding += slice.sequence->decoding() ? 1 : 0;
+  for (const Slice& slice : slices_) decoding += slice.sequence->decoding() ? slice.rows : 0;
   cost_.learn(decoding, batch_.size() - decoding, seconds);
   for (const Slice& slice : slices_) take_outputs(slice);
   remove_finished();
@@ -33,6 +33,7 @@ bool Core::plan() {
   while (!running_.empty()) {
     slices_.clear();
     if (!plan_decode()) continue;  // somebody gave up its blocks
+    if (drafter_) plan_drafts();
     plan_prefill();
     if (!slices_.empty()) return true;
     preempt_youngest();
@@ -60,7 +61,8 @@ void Core::plan_prefill() {
     prompts += pending_.back() > 0 ? 1 : 0;
   }
   if (prompts == 0) return;
-  const std::size_t decoding = slices_.size();
+  std::size_t decoding = 0;
+  for (const Slice& slice : slices_) decoding += slice.rows;
   const std::size_t budget =
       std::min(cost_.prefill_rows(decoding, prompts), workspace_.max_rows - std::min(workspace_.max_rows, decoding));
   rows_.resize(pending_.size());
@@ -143,14 +145,16 @@ void Core::build_batch() {
     slice.first_logits = logits;
     slice.first_hidden = hidden;
     for (std::size_t position = sequence.computed; position < end; ++position) {
-      const bool last = position + 1 == sequence.tokens.size();
+      const bool guess = position >= sequence.tokens.size();
+      const bool last = position + 1 >= sequence.tokens.size();
       const bool pooled = request.pooling == Pooling::mean || (request.pooling == Pooling::last && last);
       const bool scored = last || (request.prompt_logprobs && position + 1 < sequence.prompt());
-      batch_.push_back({.token = sequence.tokens[position],
-                        .sequence = static_cast<std::uint32_t>(views_.size()),
-                        .position = static_cast<std::uint32_t>(position),
-                        .wants_logits = request.pooling == Pooling::none && scored,
-                        .wants_hidden = pooled});
+      batch_.push_back(
+          {.token = guess ? slice.draft->tokens[position - sequence.tokens.size()] : sequence.tokens[position],
+           .sequence = static_cast<std::uint32_t>(views_.size()),
+           .position = static_cast<std::uint32_t>(position),
+           .wants_logits = request.pooling == Pooling::none && scored,
+           .wants_hidden = pooled});
       logits += batch_.back().wants_logits ? 1 : 0;
       hidden += pooled ? 1 : 0;
     }

@@ -34,6 +34,7 @@ struct CoreOptions {
   std::string secret;             ///< of the installation: goes into the blocks' names
   base::Digest fingerprint{};     ///< of the model and its arithmetic
   FairQueueOptions queue;
+  bool speculate = false;
   DiskCacheOptions disk;
   /// Called on any thread: when a wait for the disk is over, and with a line of text when the disk fails.
   std::function<void()> wake;
@@ -54,8 +55,13 @@ class Core {
   Core& operator=(const Core&) = delete;
 
   /// Rows of the workspace and floats of outputs that these options take.
-  static std::size_t workspace_rows(const CoreOptions& options) { return std::max(options.chunk, options.sequences); }
-  static std::size_t logit_rows(const CoreOptions& options) { return options.sequences + kScoreRows; }
+  static std::size_t workspace_rows(const CoreOptions& options) {
+    return std::max(options.chunk, options.sequences + draft_rows(options));
+  }
+  static std::size_t logit_rows(const CoreOptions& options) {
+    return options.sequences + kScoreRows + draft_rows(options);
+  }
+  static std::size_t draft_rows(const CoreOptions& options) { return options.speculate ? Speculation::kMostRows : 0; }
 
   void enqueue(std::shared_ptr<ReplyRecord> record, Clock::time_point submitted);
   /// Ends waiting requests that were cancelled. Running ones are looked at in every step.
@@ -71,6 +77,9 @@ class Core {
   std::size_t waiting() const noexcept { return queue_.size() + resumed_.size(); }
   const KvCache& cache() const noexcept { return cache_; }
   std::uint64_t preemptions() const noexcept { return preemptions_; }
+  /// Tokens that were guessed and run, and those that were right.
+  std::uint64_t drafted() const noexcept { return drafted_; }
+  std::uint64_t accepted() const noexcept { return accepted_; }
   /// Null: there is none.
   const DiskCache* disk() const noexcept { return disk_.get(); }
 
@@ -91,6 +100,7 @@ class Core {
     std::size_t rows = 0;
     std::size_t first_logits = 0, logits = 0;  ///< rows of logits_
     std::size_t first_hidden = 0, hidden = 0;  ///< rows of hidden_
+    const DraftJob* draft = nullptr;           ///< guesses of a decoding reply; the first rows - 1 are run
   };
 
   // admission.cc
@@ -122,12 +132,17 @@ class Core {
   void publish(Sequence& sequence);
   void remove_finished();
 
+  // drafts.cc
+  void open_draft(Sequence& sequence);
+  void plan_drafts();
+  void take_drafts(const Slice& slice);
+
   // outputs.cc
   void take_outputs(const Slice& slice);
   void score_prompt(Sequence& sequence, const Slice& slice, std::size_t first_position);
   void pool_hidden(Sequence& sequence, const Slice& slice);
   void fork(Sequence& sequence, std::span<float> logits);
-  void draw(Sequence& sequence, std::span<float> logits);
+  TokenId draw(Sequence& sequence, std::span<float> logits);
   void finish(Sequence& sequence, FinishReason reason, const base::Error* error = nullptr);
   void touch(const Sequence& sequence);
 
@@ -147,6 +162,8 @@ class Core {
   Sampler sampler_;
   Logprobs logprobs_;
   StepCost cost_;
+  std::unique_ptr<Drafter> drafter_;  ///< null: nothing is guessed
+  Speculation speculation_;
 
   FairQueue queue_;
   std::vector<std::unique_ptr<Sequence>> queued_;   ///< what queue_ speaks of
@@ -160,10 +177,11 @@ class Core {
   };
   std::vector<Loading> loads_;
   std::size_t places_ = 0;  ///< that running_ and loads_ take, with samples not yet parted
-  bool changed_ = false;                            ///< something was freed or came: admission may succeed
+  bool changed_ = false;    ///< something was freed or came: admission may succeed
   bool queue_changed_ = false;
   std::uint64_t next_id_ = 1;
   std::uint64_t preemptions_ = 0;
+  std::uint64_t drafted_ = 0, accepted_ = 0;
   base::Digest shared_realm_{};
 
   // Of the present step; their room is taken once.
@@ -171,6 +189,8 @@ class Core {
   std::vector<models::BatchRow> batch_;
   std::vector<kernels::KvView> views_;
   std::vector<std::size_t> pending_, rows_;
+  std::vector<DraftJob> drafts_;
+  std::vector<Speculation::Candidate> candidates_;
   std::vector<ReplyRecord*> touched_;
   std::vector<Sequence*> finished_;
   std::vector<std::shared_ptr<ReplyRecord>> ended_;  ///< kept until told

@@ -199,8 +199,8 @@ std::vector<DiskFolder::File> DiskFolder::scan() {
       continue;
     const bool part = name.size() > kFileName && name.ends_with(kPart);
     struct stat status {};
-    if ((name.size() > kFileName && !part) ||
-        ::fstatat(folder_, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(status.st_mode))
+    if ((name.size() > kFileName && !part) || ::fstatat(folder_, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) != 0 ||
+        !S_ISREG(status.st_mode))
       continue;
     if (part) {
       if (now.tv_sec - status.st_mtim.tv_sec > kPartSeconds) ::unlinkat(folder_, entry->d_name, 0);

@@ -13,9 +13,9 @@
 namespace minke::engine {
 
 struct DiskCacheOptions {
-  std::string folder;                        ///< empty: no blocks on disk
-  std::uint64_t bytes = 0;                   ///< most that the blocks take
-  std::uint64_t least_free = 1ull << 30;     ///< bytes of the disk that are left to others
+  std::string folder;                         ///< empty: no blocks on disk
+  std::uint64_t bytes = 0;                    ///< most that the blocks take
+  std::uint64_t least_free = 1ull << 30;      ///< bytes of the disk that are left to others
   std::uint64_t staging_bytes = 48ull << 20;  ///< copies that wait to be written
 };
 

@@ -9,8 +9,8 @@ namespace minke::engine {
 /// Without the disk everything is computed: what is wrong with it is no error.
 void Core::open_disk() {
   try {
-    disk_ =
-        std::make_unique<DiskCache>(options_.disk, options_.fingerprint, decoder_.block_bytes(), options_.wake, options_.warn);
+    disk_ = std::make_unique<DiskCache>(options_.disk, options_.fingerprint, decoder_.block_bytes(), options_.wake,
+                                        options_.warn);
   } catch (const base::Error& error) {
     if (options_.warn) options_.warn(base::cat("no cache on disk: ", error.message()));
   }

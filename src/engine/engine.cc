@@ -103,8 +103,9 @@ struct Engine::Impl {
                                    static_cast<std::size_t>(config.attention.heads), checkpoint.path());
     MemoryRequest request{.context = options.context, .cache_tokens = options.cache_tokens};
     request.sequences = options.sequences;
-    request.rows = Core::workspace_rows({.sequences = options.sequences, .chunk = options.chunk});
-    request.logit_rows = Core::logit_rows({.sequences = options.sequences});
+    const CoreOptions core = {.sequences = options.sequences, .chunk = options.chunk, .speculate = options.speculate};
+    request.rows = Core::workspace_rows(core);
+    request.logit_rows = Core::logit_rows(core);
     request.available = options.memory_limit != 0 ? options.memory_limit : base::available_memory();
     return plan_memory(config, models::measure(checkpoint, config, options.numerics), kv_type_of(options), request);
   }
@@ -118,18 +119,18 @@ struct Engine::Impl {
 
   CoreOptions core_options(const formats::Checkpoint& checkpoint) const {
     CoreOptions result{.sequences = options.sequences,
-            .context = plan.context,
-            .chunk = options.chunk,
-            .cache_blocks = plan.cache_tokens / kernels::kKvBlock,
-            .prefault = options.prefault,
-            .target_inter_token = options.target_inter_token,
-            .secret = options.secret,
-            .queue = {.batch_patience = options.batch_patience}};
+                       .context = plan.context,
+                       .chunk = options.chunk,
+                       .cache_blocks = plan.cache_tokens / kernels::kKvBlock,
+                       .prefault = options.prefault,
+                       .target_inter_token = options.target_inter_token,
+                       .secret = options.secret,
+                       .queue = {.batch_patience = options.batch_patience},
+                       .speculate = options.speculate};
     if (options.cache_folder.empty() || options.cache_disk == 0) return result;
     result.fingerprint =
         fingerprint(checkpoint, kernels::name(ops.table()), options.numerics, decoder.kv_layout().type);
-    result.disk = {
-        .folder = options.cache_folder, .bytes = options.cache_disk, .least_free = options.cache_least_free};
+    result.disk = {.folder = options.cache_folder, .bytes = options.cache_disk, .least_free = options.cache_least_free};
     result.wake = [inbox = inbox] { inbox->signal.raise(); };
     result.warn = options.on_warning;
     return result;
@@ -153,7 +154,7 @@ struct Engine::Impl {
   Watchdog watchdog;
   struct Counters {
     std::atomic<std::size_t> running{0}, waiting{0}, free_blocks{0}, cached_blocks{0};
-    std::atomic<std::uint64_t> hits{0}, evictions{0}, preemptions{0};
+    std::atomic<std::uint64_t> hits{0}, evictions{0}, preemptions{0}, drafted{0}, accepted{0};
   } counters;
   std::thread thread;
 };
@@ -210,6 +211,8 @@ void Engine::Impl::tell() {
   counters.hits.store(core.cache().stats().hits, std::memory_order_relaxed);
   counters.evictions.store(core.cache().stats().evictions, std::memory_order_relaxed);
   counters.preemptions.store(core.preemptions(), std::memory_order_relaxed);
+  counters.drafted.store(core.drafted(), std::memory_order_relaxed);
+  counters.accepted.store(core.accepted(), std::memory_order_relaxed);
 }
 
 void Engine::Impl::run() {
@@ -303,6 +306,8 @@ EngineHealth Engine::health() const {
           .cache_hits = c.hits.load(std::memory_order_relaxed),
           .evictions = c.evictions.load(std::memory_order_relaxed),
           .preemptions = c.preemptions.load(std::memory_order_relaxed),
+          .drafted = c.drafted.load(std::memory_order_relaxed),
+          .accepted = c.accepted.load(std::memory_order_relaxed),
           .disk_read = disk.read,
           .disk_written = disk.written,
           .disk_dropped = disk.dropped,
@@ -375,6 +380,8 @@ Outcome Engine::generate(Request request, const Callbacks& callbacks) {
       outcome.cached_tokens = end->usage.cached_tokens;
       outcome.prefill_seconds = end->timings.prefill_seconds;
       outcome.decode_seconds = end->timings.decode_seconds;
+      outcome.drafted_tokens = end->usage.drafted_tokens;
+      outcome.accepted_tokens = end->usage.accepted_tokens;
     }
   }
   return outcome;

@@ -41,6 +41,9 @@ struct EngineOptions {
   /// Tokens that the cache holds, of running replies and reusable ones; 0: `sequences` contexts as far as half of what
   /// memory is left allows, but at least one.
   std::size_t cache_tokens = 0;
+  /// Guess tokens from what the reply and its prompt say already, and run guesses as further rows of a step where
+  /// that pays. The same tokens, sooner.
+  bool speculate = true;
   bool prefault = false;    ///< take the cache's memory now, not as it is first used
   std::size_t queue = 256;  ///< most requests that wait; more are refused (overloaded)
   /// Seconds between a reply's tokens to aim at while prompts are read; 0: under twice what it takes without them.
@@ -49,7 +52,7 @@ struct EngineOptions {
   std::string secret;          ///< of this installation: makes the names of cached blocks unguessable
   /// Where blocks are kept beyond memory and the end of the process; empty: nowhere. To be used with a secret.
   std::string cache_folder;
-  std::uint64_t cache_disk = 8'000'000'000;              ///< bytes there, at most
+  std::uint64_t cache_disk = 8'000'000'000;                 ///< bytes there, at most
   std::uint64_t cache_least_free = std::uint64_t{1} << 30;  ///< bytes of that disk that are left to others
   /// A line of text about what went wrong and did no harm (a damaged file of the cache, a full disk); on any thread.
   std::function<void(const std::string&)> on_warning;
@@ -65,6 +68,7 @@ struct Outcome {
   std::size_t output_tokens = 0;  ///< the stop token included
   double prefill_seconds = 0;
   double decode_seconds = 0;
+  std::size_t drafted_tokens = 0, accepted_tokens = 0;  ///< as Usage
 };
 
 struct Callbacks {
@@ -100,6 +104,7 @@ struct EngineHealth {
   std::size_t running = 0, waiting = 0;
   std::size_t cache_blocks = 0, free_blocks = 0, cached_blocks = 0;  ///< of 64 tokens; free: not in use, cached or not
   std::uint64_t cache_hits = 0, evictions = 0, preemptions = 0;      ///< blocks, blocks, replies
+  std::uint64_t drafted = 0, accepted = 0;                           ///< tokens guessed and run; of these, right
   /// Of the cache on disk: blocks read, written, not written because too many waited, refused as damaged or foreign.
   std::uint64_t disk_read = 0, disk_written = 0, disk_dropped = 0, disk_refused = 0;
   std::uint64_t disk_bytes = 0;  ///< that its blocks take; 0 before the first is written

@@ -58,8 +58,10 @@ struct PooledHidden {
 
 struct Usage {
   std::size_t prompt_tokens = 0;
-  std::size_t cached_tokens = 0;  ///< of the prompt, reused when it was first admitted
-  std::size_t output_tokens = 0;  ///< of this sample, the stop token included
+  std::size_t cached_tokens = 0;    ///< of the prompt, reused when it was first admitted
+  std::size_t output_tokens = 0;    ///< of this sample, the stop token included
+  std::size_t drafted_tokens = 0;   ///< guessed and run (speculation)
+  std::size_t accepted_tokens = 0;  ///< of these, right: each saved a step
 };
 
 struct Timings {

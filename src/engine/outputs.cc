@@ -15,6 +15,7 @@ double seconds_between(Core::Clock::time_point from, Core::Clock::time_point to)
 }  // namespace
 
 void Core::take_outputs(const Slice& slice) {
+  if (slice.draft != nullptr) return take_drafts(slice);
   Sequence& sequence = *slice.sequence;
   const std::size_t first = sequence.computed;
   const bool drew = sequence.decoding();
@@ -79,6 +80,7 @@ void Core::fork(Sequence& sequence, std::span<float> logits) {
   sequence.unforked = 0;
   for (std::size_t i = 1; i <= samples; ++i) {
     auto other = std::make_unique<Sequence>(sequence);
+    if (drafter_) open_draft(*other);
     other->sample = sequence.sample + i;
     other->tokens.reserve(sequence.tokens.capacity());
     other->blocks.reserve(sequence.blocks.capacity());
@@ -98,7 +100,7 @@ void Core::fork(Sequence& sequence, std::span<float> logits) {
 }
 
 /// The next token, and what follows from it.
-void Core::draw(Sequence& sequence, std::span<float> logits) {
+TokenId Core::draw(Sequence& sequence, std::span<float> logits) {
   const Request& request = sequence.request();
   ReplyRecord::Output& output = sequence.output();
   Usage& usage = output.end.usage;
@@ -123,14 +125,19 @@ void Core::draw(Sequence& sequence, std::span<float> logits) {
   if (request.logprobs) output.logprobs[at] = logprobs_.of(token);
 
   usage.output_tokens += 1;
-  if (std::find(request.stop_tokens.begin(), request.stop_tokens.end(), token) != request.stop_tokens.end())
-    return finish(sequence, FinishReason::stop);
+  if (std::find(request.stop_tokens.begin(), request.stop_tokens.end(), token) != request.stop_tokens.end()) {
+    finish(sequence, FinishReason::stop);
+    return token;
+  }
   sequence.tokens.push_back(token);
   output.tokens[at] = token;
   output.count.store(at + 1, std::memory_order_release);
-  if (request.max_tokens != 0 && usage.output_tokens >= request.max_tokens)
-    return finish(sequence, FinishReason::length);
-  if (sequence.tokens.size() >= options_.context) finish(sequence, FinishReason::context);
+  if (request.max_tokens != 0 && usage.output_tokens >= request.max_tokens) {
+    finish(sequence, FinishReason::length);
+  } else if (sequence.tokens.size() >= options_.context) {
+    finish(sequence, FinishReason::context);
+  }
+  return token;
 }
 
 /// Its end is written, its blocks go back; remove_finished() takes it from the list.

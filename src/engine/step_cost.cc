@@ -42,6 +42,21 @@ double StepCost::decode_seconds(std::size_t rows) const noexcept {
   return 0;
 }
 
+double StepCost::expected_seconds(std::size_t rows) const noexcept {
+  /// Where no prompt was seen: decoding reads the weights once for all rows, so that one more adds little.
+  constexpr double kRowShare = 1.0 / 32;
+  rows = std::min(rows, decode_.size() - 1);
+  std::size_t below = rows, above = rows;
+  while (below > 0 && decode_[below] == 0) --below;
+  while (above < decode_.size() && decode_[above] == 0) ++above;
+  const bool known_above = above < decode_.size();
+  if (decode_[below] == 0) return known_above ? decode_[above] : 0;
+  const auto further = static_cast<double>(rows - below);
+  if (!known_above) return decode_[below] + further * (prefill_row_ > 0 ? prefill_row_ : kRowShare * decode_[below]);
+  if (above == below) return decode_[below];
+  return decode_[below] + (decode_[above] - decode_[below]) * further / static_cast<double>(above - below);
+}
+
 std::size_t StepCost::prefill_rows(std::size_t decoding, std::size_t prefilling) const noexcept {
   if (decoding == 0 || prefilling == 0) return options_.most_rows;
   const double alone = decode_seconds(decoding);

@@ -33,6 +33,10 @@ class StepCost {
   /// A waiting reader counts as much as a reading one: while more wait than read, steps may be longer in proportion.
   std::size_t prefill_rows(std::size_t decoding, std::size_t prefilling) const noexcept;
 
+  /// Seconds of a step of so many decode rows: between the numbers that were seen on a line, above them by what a
+  /// prompt row adds; 0 before the first step.
+  double expected_seconds(std::size_t rows) const noexcept;
+
   /// Seconds that a prompt row adds to a step; 0: not seen.
   double prefill_row_seconds() const noexcept { return prefill_row_; }
 
