@@ -330,7 +330,8 @@ TEST(DiskCache, WhatIsTooMuchIsDropped) {
 // ---- kill -9
 
 /// Writes chain after chain until it is killed; how many blocks it was given is shared.
-[[noreturn]] void write_until_killed(const DiskCacheOptions& options, std::size_t bytes, std::uint32_t seed) {
+[[noreturn]] void write_until_killed(const DiskCacheOptions& options, std::size_t bytes,
+                                     std::mt19937::result_type seed) {
   std::mt19937 random(seed);
   DiskUser user(options, bytes);
   while (true) user.offer_all(chain_of(static_cast<int>(random() % 40), 1 + random() % 12, bytes));

@@ -1,11 +1,13 @@
 // A request's tokens and log-probabilities are the same bits whatever runs beside it: thousands of random schedules, on
-// engines that differ in threads, in the rows of a step and in how much cache they have.
+// engines that differ in threads, in the rows of a step, in how much cache they have, in memory and on disk, and in
+// whether they guess. Some find on disk what an engine before them left there.
 #include <gtest/gtest.h>
 
 #include <random>
 
 #include "support/golden.h"
 #include "support/replies.h"
+#include "support/temp_folder.h"
 
 namespace minke::engine {
 namespace {
@@ -16,9 +18,9 @@ namespace {
 #endif
 #endif
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(MINKE_SLOW_BUILD) || !defined(__x86_64__)
-constexpr int kSchedules = 40;  // per engine, of which there are four
+constexpr int kSchedules = 40;  // per engine, of which there are six
 #else
-constexpr int kSchedules = 300;
+constexpr int kSchedules = 200;
 #endif
 constexpr std::size_t kRequests = 48;
 constexpr std::size_t kContext = 256;
@@ -35,7 +37,7 @@ std::vector<Request> random_requests(std::mt19937& random, std::size_t vocab) {
     request.tokens.assign(stem.begin(), stem.begin() + static_cast<std::ptrdiff_t>(draw(180)));
     for (std::size_t i = 0, own = 1 + draw(20); i < own; ++i)
       request.tokens.push_back(static_cast<TokenId>(draw(vocab)));
-    request.max_tokens = 1 + draw(12);
+    request.max_tokens = draw(4) == 0 ? 20 + draw(40) : 1 + draw(12);
     request.logprobs = 2;
     request.samples = draw(6) == 0 ? 1 + draw(3) : 1;
     request.sampling.seed = random();
@@ -105,7 +107,7 @@ TEST_P(SameBits, WhateverRunsBeside) {
   std::vector<Request> requests;
   std::vector<test::Collected> expected;
   {
-    Engine alone(*checkpoint, {.threads = 1, .context = kContext, .sequences = 3});
+    Engine alone(*checkpoint, {.threads = 1, .context = kContext, .sequences = 3, .speculate = false});
     requests = random_requests(random, alone.vocab_size());
     for (std::size_t i = 0; i < requests.size(); ++i) {
       Request request = requests[i];
@@ -116,15 +118,23 @@ TEST_P(SameBits, WhateverRunsBeside) {
   }
   struct Shape {
     std::size_t threads, chunk, sequences, cache_tokens;
+    bool speculate, disk;
   };
-  const Shape shapes[] = {{1, 512, 32, 8192}, {2, 7, 32, 8192}, {2, 64, 8, 640}, {1, 33, 5, kContext}};
-  std::uint64_t hits = 0, preemptions = 0, evictions = 0;
+  const Shape shapes[] = {{1, 512, 32, 8192, true, false}, {2, 7, 32, 8192, false, false},
+                          {2, 64, 8, 640, true, true},     {1, 33, 5, kContext, true, true},
+                          {1, 512, 8, 1024, false, true},  {2, 16, 6, 640, true, false}};
+  const test::TempFolder folder;
+  std::uint64_t hits = 0, preemptions = 0, evictions = 0, accepted = 0, read = 0;
   for (const Shape& shape : shapes) {
     Engine engine(*checkpoint, {.threads = shape.threads,
                                 .context = kContext,
                                 .chunk = shape.chunk,
                                 .sequences = shape.sequences,
-                                .cache_tokens = shape.cache_tokens});
+                                .cache_tokens = shape.cache_tokens,
+                                .speculate = shape.speculate,
+                                .cache_folder = shape.disk ? folder.file("kv") : "",
+                                .cache_disk = 8'000'000,
+                                .cache_least_free = 0});
     for (int schedule = 0; schedule < kSchedules; ++schedule) {
       const std::size_t count = 1 + random() % (schedule % 20 == 0 ? 32 : 6);
       std::vector<std::size_t> chosen;
@@ -159,15 +169,21 @@ TEST_P(SameBits, WhateverRunsBeside) {
                                             base::cat(GetParam(), " schedule ", schedule, " request ", chosen[i])));
       }
     }
+    test::expect_idle(engine);
     const EngineHealth health = engine.health();
     hits += health.cache_hits;
     preemptions += health.preemptions;
     evictions += health.evictions;
+    accepted += health.accepted;
+    read += health.disk_read;
+    EXPECT_EQ(health.disk_refused, 0u);
   }
   // The schedules did meet what they are to meet.
   EXPECT_GT(hits, 100u);
   EXPECT_GT(preemptions, 2u);
   EXPECT_GT(evictions, 100u);
+  EXPECT_GT(accepted, 20u);
+  EXPECT_GT(read, 20u);
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, SameBits, testing::Values("qwen2", "deepseek_v3"),

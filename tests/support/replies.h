@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <thread>
 #include <vector>
 
 #include "engine/engine.h"
@@ -58,6 +59,18 @@ inline Collected run(engine::Engine& engine, engine::Request request) {
   const std::size_t samples = request.samples;
   engine::Reply reply = engine.submit(std::move(request));
   return collect(reply, samples);
+}
+
+/// Nothing runs, and every block has come back: told at the end of a step, which may be after its last event.
+inline void expect_idle(const engine::Engine& engine) {
+  engine::EngineHealth health = engine.health();
+  for (int i = 0; i < 2000 && (health.running > 0 || health.free_blocks != health.cache_blocks); ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    health = engine.health();
+  }
+  EXPECT_EQ(health.running, 0u);
+  EXPECT_EQ(health.waiting, 0u);
+  EXPECT_EQ(health.free_blocks, health.cache_blocks);
 }
 
 }  // namespace minke::test
