@@ -69,7 +69,7 @@ TEST_F(Choosing, TheLikeliestGuessesOfAllRepliesComeFirst) {
 }
 
 TEST_F(Choosing, OneStepHasOnlySoManyRowsForGuesses) {
-  measure(0);
+  measure(0, 48);
   std::size_t all = 0;
   for (const std::size_t count : choose(std::vector<float>(16, 0.99F))) all += count;
   EXPECT_EQ(all, Speculation::kMostRows);
