@@ -136,8 +136,8 @@ void soak(std::size_t requests) {
   const auto checkpoint = formats::Checkpoint::open(test::tiny_folder("deepseek_v3"));
   const test::TempFolder folder;
   std::atomic<int> warnings{0};
-  EngineOptions options{.threads = 2, .context = kContext, .chunk = 48, .sequences = 6, .cache_tokens = 900};
-  options.queue = 8;
+  EngineOptions options{.threads = 2, .context = kContext, .chunk = 48, .sequences = 6, .cache_tokens = 512};
+  options.queue = 16;
   options.secret = "a secret";
   options.cache_folder = folder.file("kv");
   options.cache_disk = 3'000'000;
@@ -164,7 +164,7 @@ void soak(std::size_t requests) {
       all.overloaded += c.overloaded;
     }
     EXPECT_EQ(all.finished + all.cancelled + all.left + all.too_long + all.overloaded, count / kCallers * kCallers);
-    EXPECT_GT(all.finished, count / 2);
+    EXPECT_GT(all.finished, count / 3);
     EXPECT_GT(all.left, 0u);
     EXPECT_GT(all.too_long, 0u);
     EXPECT_GT(all.cancelled, 0u);
