@@ -26,7 +26,7 @@ KINDS = ("output_throughput", "median_ttft_ms")
 def start(args):
     process = subprocess.Popen([args.minke, "serve", args.model, "--port", "0", "--parallel", str(args.users), "--no-access-log",
                                 "--ctx-size", str(args.prompt + args.output)], stdout=subprocess.DEVNULL,
-                               stderr=subprocess.PIPE, text=True)
+                               stderr=subprocess.PIPE, text=True, env=os.environ | {"MINKE_CACHE_DISK": "0"})
     for line in process.stderr:
         if match := URL.search(line):
             return process, int(match[1])

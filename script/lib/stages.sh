@@ -24,6 +24,8 @@ declare -A ARM_FILTER=(
   [engine]='*Gguf*:*SetGivesTheSameBits/deepseek_v3_fp8_ue8m0:*SetGivesTheSameBits/qwen3_moe_mixed:*SetGivesTheSameBits/glm4_moe_lite:*SetGivesTheSameBits/llama_llama3_bf16')
 LONG=${LONG:-}
 FETCH_PID=
+# What one test computed is no gift to the next.
+export MINKE_CACHE_DISK=${MINKE_CACHE_DISK:-0}
 export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_stack_use_after_return=1}
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
 export TSAN_OPTIONS=${TSAN_OPTIONS:-suppressions=$ROOT/script/lib/tsan.supp}

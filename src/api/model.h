@@ -26,6 +26,9 @@ struct GeneratorStatus {
   std::size_t running = 0, waiting = 0;
   std::size_t cache_blocks = 0, free_blocks = 0, cached_blocks = 0;  ///< of 64 tokens
   std::uint64_t cache_hits = 0, evictions = 0, preemptions = 0;
+  std::uint64_t drafted = 0, accepted = 0;                          ///< tokens
+  std::uint64_t disk_read = 0, disk_written = 0, disk_refused = 0;  ///< blocks
+  std::uint64_t disk_bytes = 0;
 };
 
 /// What computes: the engine, or a test's stand-in. Any thread may call.

@@ -18,6 +18,7 @@
 #include "base/cat.h"
 #include "base/error.h"
 #include "cli/api_keys.h"
+#include "cli/cache_flags.h"
 #include "cli/chat_model.h"
 #include "cli/command.h"
 #include "cli/model_source.h"
@@ -44,6 +45,7 @@ struct ServeFlags {
   bool anyone = false, quiet = false, no_log = false;
   std::size_t sequences = 16, queue = 256, cache_tokens = 0, drain_seconds = 30, max_body = std::size_t{16} << 20;
   EngineFlags engine;
+  CacheFlags cache;
   ChatFlags chat;
 };
 
@@ -172,6 +174,7 @@ Opened open_model(const Session& session, const ServeFlags& flags) {
 ServedModel load(const Session& session, const ServeFlags& flags, Opened opened, const ServerThread& thread) {
   Progress progress("loading", session.environment.stderr_terminal);
   engine::EngineOptions options = flags.engine.options(kernels::Numerics::fast);
+  flags.cache.apply(session.environment, options);
   options.sequences = flags.sequences;
   options.queue = flags.queue;
   options.cache_tokens = flags.cache_tokens;
@@ -244,6 +247,8 @@ void add_serve_command(CLI::App& app, Session& session) {
   add_access_flags(*command, *flags);
   add_chat_flags(*command, flags->chat);
   add_engine_flags(*command, flags->engine, ContextFlag::with);
+  add_speculation_flag(*command, flags->engine);
+  add_cache_flags(*command, flags->cache);
   command->footer(
       "docs/api.md has the routes and their fields. SIGTERM and Ctrl-C let running replies end, then the server.\n\n"
       "Examples:\n"

@@ -34,7 +34,13 @@ class EngineGenerator final : public api::Generator {
             .cached_blocks = health.cached_blocks,
             .cache_hits = health.cache_hits,
             .evictions = health.evictions,
-            .preemptions = health.preemptions};
+            .preemptions = health.preemptions,
+            .drafted = health.drafted,
+            .accepted = health.accepted,
+            .disk_read = health.disk_read,
+            .disk_written = health.disk_written,
+            .disk_refused = health.disk_refused,
+            .disk_bytes = health.disk_bytes};
   }
 
   engine::EngineInfo info() const { return engine_.info(); }
@@ -75,7 +81,7 @@ std::string random_secret() {
 ServedModel load_served_model(std::shared_ptr<const formats::Checkpoint> checkpoint, TextModel text,
                               const engine::EngineOptions& options, ServedAs as) {
   engine::EngineOptions with_secret = options;
-  with_secret.secret = random_secret();
+  if (with_secret.secret.empty()) with_secret.secret = random_secret();
   const models::SamplingDefaults defaults = models::read_sampling_defaults(*checkpoint);
   auto generator = std::make_unique<EngineGenerator>(checkpoint, with_secret);
   ServedModel served;

@@ -93,6 +93,12 @@ std::string Metrics::text(const api::GeneratorStatus* status, std::size_t connec
   write_one("minke_cache_hits_total", "Blocks that were found and reused.", "counter", status->cache_hits, out);
   write_one("minke_cache_evictions_total", "Kept blocks given up for others.", "counter", status->evictions, out);
   write_one("minke_preemptions_total", "Replies interrupted to make room.", "counter", status->preemptions, out);
+  write_one("minke_drafted_tokens_total", "Tokens that were guessed and run.", "counter", status->drafted, out);
+  write_one("minke_accepted_tokens_total", "Guessed tokens that were right.", "counter", status->accepted, out);
+  write_one("minke_disk_read_total", "Blocks read from the cache on disk.", "counter", status->disk_read, out);
+  write_one("minke_disk_written_total", "Blocks written there.", "counter", status->disk_written, out);
+  write_one("minke_disk_refused_total", "Damaged or foreign blocks there.", "counter", status->disk_refused, out);
+  write_one("minke_disk_bytes", "That its blocks take.", "gauge", status->disk_bytes, out);
   write_one("minke_steps_total", "Steps of the model.", "counter", status->steps, out);
   write_one("minke_last_step_age_seconds", "Since the last step's end.", "gauge", status->last_step_age, out);
   return out;

@@ -20,6 +20,7 @@ class Server:
 
     def __init__(self, minke, *flags):
         environment = {k: v for k, v in os.environ.items() if not k.startswith("MINKE_") or k == "MINKE_MODELS"}
+        environment["MINKE_CACHE_DISK"] = "0"
         self.process = subprocess.Popen([minke, "serve", MODEL, "--port", "0", "--ctx-size", "2048", *flags], env=environment,
                                         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
                                         text=True)
