@@ -12,6 +12,7 @@ client shares the processors with the server.
 import argparse
 import asyncio
 import json
+import os
 import random
 import re
 import signal
