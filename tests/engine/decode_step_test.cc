@@ -132,7 +132,6 @@ TEST_P(DecodeStep, AllocatesNothingAndLocksNothing) {
       EXPECT_EQ(allocations.load(), 0) << threads << " threads";
       EXPECT_EQ(locks.load(), 0) << threads << " threads";
     }
-    EXPECT_EQ(engine.health().drafted > 0, speculate);
   }
 }
 
