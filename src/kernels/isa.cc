@@ -68,6 +68,16 @@ std::string missing_here(Isa isa) {
   return missing.text();
 }
 
+const KernelTable& amx_table() {
+  static const KernelTable table = [] {
+    KernelTable both = kAvx512Table;
+    both.name = kAmxTable.name;
+    both.linear_bytes = kAmxTable.linear_bytes;
+    return both;
+  }();
+  return table;
+}
+
 const KernelTable& table_of(Isa isa) {
   switch (isa) {
     case Isa::avx2:
@@ -75,7 +85,7 @@ const KernelTable& table_of(Isa isa) {
     case Isa::avx512:
       return kAvx512Table;
     case Isa::amx:
-      return kAmxTable;
+      return amx_table();
     default:
       return kScalarTable;
   }

@@ -65,11 +65,17 @@ struct KernelTable {
   RowKernels rows;
 };
 
+/// What matrix tiles replace in the table of the vectors beside them.
+struct TilesTable {
+  const char* name;
+  void (*linear_bytes)(const LinearTask& task) noexcept;
+};
+
 extern const KernelTable kScalarTable;
 #if defined(__x86_64__)
 extern const KernelTable kAvx2Table;
 extern const KernelTable kAvx512Table;
-extern const KernelTable kAmxTable;
+extern const TilesTable kAmxTable;
 #elif defined(__aarch64__)
 extern const KernelTable kNeonTable;
 extern const KernelTable kNeonDotprodTable;

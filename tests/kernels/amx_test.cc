@@ -16,10 +16,11 @@
 #include "kernels/ops.h"
 #include "linear_testing.h"
 
-// As in isa_scalar.cc.
+// As in isa_amx.cc.
 // clang-format off
 #include "kernels/isa/simd_scalar.h"
-#include "kernels/isa/linear.inl"
+#include "kernels/isa/linear_rows.inl"
+#include "kernels/isa/linear_bytes.inl"
 #include "kernels/isa/tile_config.h"
 #include "kernels/isa/linear_tiles.inl"
 // clang-format on
@@ -85,8 +86,7 @@ class TilesTwin {
 KernelTable twin_table() {
   KernelTable table = kernel_table(Isa::scalar);
   table.name = "amx twin";
-  table.linear_float = &linear_float;
-  table.linear_bytes = &linear_bytes_on_tiles<TilesTwin>;
+  table.linear_bytes = &linear_bytes_on_tiles<TilesTwin, kScalarTable>;
   return table;
 }
 

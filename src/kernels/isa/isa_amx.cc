@@ -2,25 +2,18 @@
 #include "kernels/isa/simd_avx512.h"
 #include "kernels/kernel_table.h"
 
-// The algorithms, compiled here for this instruction set; later ones use earlier ones.
+// Only the products differ from AVX-512's; the rest is in isa_avx512.cc.
 // clang-format off
-#include "kernels/isa/exp.inl"
-#include "kernels/isa/elementwise.inl"
-#include "kernels/isa/attention.inl"
-#include "kernels/isa/attention_latent.inl"
-#include "kernels/isa/linear.inl"
+#include "kernels/isa/linear_rows.inl"
+#include "kernels/isa/linear_bytes.inl"
 #include "kernels/isa/linear_tiles.inl"
-#include "kernels/isa/quantize.inl"
 // clang-format on
 
 namespace minke::kernels {
 
-constinit const KernelTable kAmxTable = {
+constinit const TilesTable kAmxTable = {
     .name = "avx512+vnni+amx",
-    .linear_float = &linear_float,
-    .linear_bytes = &linear_bytes_on_tiles<AmxTiles>,
-    .quantize_row = &quantize_row,
-    .rows = kRowKernels,
+    .linear_bytes = &linear_bytes_on_tiles<AmxTiles, kAvx512Table>,
 };
 
 }  // namespace minke::kernels

@@ -1,5 +1,5 @@
 // Products of int8 activations with packed tiles on matrix tiles (Intel AMX, or the tests' twin of it). Included after
-// linear.inl by the files that have a Tiles type.
+// linear_bytes.inl by the files that have a Tiles type.
 //
 // The packed form is what the instruction wants: a step is one row of its second operand (16 outputs x 4 inputs), and
 // the groups of 16 activation rows, 64 bytes apart, are the rows of its first. The sums of a sub-group of inputs are
@@ -175,10 +175,11 @@ void linear_on_tiles(const LinearTask& task) {
   }
 }
 
-template <typename Tiles>
+/// kVectors: whose product takes the few rows; the bits are the same.
+template <typename Tiles, const minke::kernels::KernelTable& kVectors>
 void linear_bytes_on_tiles(const LinearTask& task) noexcept {
   if (task.rows < kLeastTileRows) {
-    linear_bytes(task);
+    kVectors.linear_bytes(task);
   } else {
     linear_on_tiles<Tiles>(task);
   }
