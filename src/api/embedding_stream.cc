@@ -115,7 +115,11 @@ class EmbeddingStream final : public Stream {
 
   void read_all() {
     for (Running& running : running_) {
-      while (std::optional<engine::Event> event = running.reply.poll()) take(running, *event);
+      for (;;) {
+        std::optional<engine::Event> event = running.reply.poll();
+        if (!event) break;
+        take(running, *event);
+      }
     }
     std::erase_if(running_, [](const Running& running) { return running.reply.finished(); });
   }

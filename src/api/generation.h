@@ -44,6 +44,9 @@ class Generation {
   const Spent& spent() const noexcept { return spent_; }
   /// What it waits for, for people: "queue position 3, about 12 s", "prompt 512 of 20000 tokens", or nothing.
   std::string waiting_for() const;
+  /// Where it waits, while it does; how much of the prompt is there, until the first token.
+  const std::optional<engine::Queued>& queued() const noexcept { return queued_; }
+  const std::optional<engine::PrefillProgress>& prefill() const noexcept { return prefill_; }
   /// Seconds that the queue is thought to take from now; 0 when it is not waiting.
   double estimated_wait() const noexcept { return queued_ ? queued_->estimated_wait : 0; }
 

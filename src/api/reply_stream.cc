@@ -57,6 +57,27 @@ class EventStream final : public ReplyStream {
     send(std::move(ending), out);
   }
 
+  /// llama.cpp's "prompt_progress"; the place in the queue beside it.
+  void rest(std::string& out) override {
+    if (!options_.progress) return;
+    json::object chunk;
+    if (const auto& queued = generation().queued()) {
+      if (queued->position == told_position_) return;
+      told_position_ = queued->position;
+      chunk["queue"] = json::object{{"position", queued->position}, {"estimated_seconds", queued->estimated_wait}};
+    } else if (const auto& prefill = generation().prefill()) {
+      if (prefill->done == told_done_) return;
+      told_done_ = prefill->done;
+      chunk["prompt_progress"] =
+          json::object{{"total", prefill->total}, {"cache", prefill->cached}, {"processed", prefill->done}};
+    } else {
+      return;
+    }
+    json::object whole = format_->without_choices();
+    for (auto& [key, value] : chunk) whole[key] = std::move(value);
+    append_event(whole, out);
+  }
+
   void complete(std::string& out) override {
     if (options_.dialect == Dialect::openai && options_.include_usage) {
       json::object chunk = format_->without_choices();
@@ -84,6 +105,7 @@ class EventStream final : public ReplyStream {
   std::unique_ptr<ReplyFormat> format_;
   StreamOptions options_;
   std::vector<bool> opened_;
+  std::size_t told_position_ = 0, told_done_ = 0;
 };
 
 void append(TextDelta&& from, TextDelta& to) {
@@ -135,6 +157,7 @@ Stream::State ReplyStream::poll(std::string& out) {
       }
       if (out.size() >= kPollBytes) return State::more;
     }
+    rest(out);
     return State::waiting;
   } catch (const ApiError& error) {
     return end_broken(error, out);

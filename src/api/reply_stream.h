@@ -27,6 +27,8 @@ class ReplyStream : public Stream {
   /// Before everything else.
   virtual void begin(std::string& /*out*/) {}
   virtual void take(Generation::Piece&& piece, std::string& out) = 0;
+  /// There is nothing more for now.
+  virtual void rest(std::string& /*out*/) {}
   virtual void complete(std::string& out) = 0;
   virtual void fail(const ApiError& /*error*/, std::string& /*out*/) {}
 
@@ -44,6 +46,7 @@ class ReplyStream : public Stream {
 struct StreamOptions {
   bool events = false;
   bool include_usage = false;
+  bool progress = false;  ///< chunks that tell of the queue and of the prompt
   Dialect dialect = Dialect::openai;
 };
 

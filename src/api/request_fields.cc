@@ -64,6 +64,7 @@ std::vector<engine::LogitBias> parse_biases(const Fields& request) {
 
 void parse_stream(const Fields& request, CommonRequest& out) {
   out.stream = request.flag("stream").value_or(false);
+  out.progress = request.flag("return_progress").value_or(false);
   const auto options = request.object("stream_options");
   if (!options) return;
   out.include_usage = options->flag("include_usage").value_or(false);

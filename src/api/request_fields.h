@@ -23,6 +23,7 @@ struct CommonRequest {
   std::string model;
   bool stream = false;
   bool include_usage = false;
+  bool progress = false;  ///< chunks that tell of the queue and of the prompt, as llama.cpp's
   std::optional<std::size_t> max_tokens;
   std::optional<double> temperature, top_p, min_p, repeat_penalty, presence_penalty, frequency_penalty;
   std::vector<engine::LogitBias> logit_bias;

@@ -42,7 +42,10 @@ Answer start(const Model& model, std::vector<Prompt> prompts, const engine::Requ
              const CommonRequest& common, std::unique_ptr<ReplyFormat> format, const Call& call) {
   auto generation = std::make_unique<Generation>(model, std::move(prompts), request, common.stops, call.notify);
   return make_reply_stream(std::move(generation), std::move(format),
-                           {.events = common.stream, .include_usage = common.include_usage, .dialect = call.dialect});
+                           {.events = common.stream,
+                            .include_usage = common.include_usage,
+                            .progress = common.progress,
+                            .dialect = call.dialect});
 }
 
 /// `echo`: not empty when the prompt's text is wanted there.

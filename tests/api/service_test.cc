@@ -343,6 +343,14 @@ TEST(Service, AReplyThatWasCutOffHasCostWhatWasDrawn) {
   EXPECT_EQ(stream.spent().cached_tokens, 8u);
 }
 
+TEST(Service, ProgressIsToldToWhoAsks) {
+  const FakeModel fake = test::fake_model({.text = "x", .queue = std::chrono::milliseconds(100), .cached = 4});
+  const auto events = events_of(chat(fake, R"("stream":true,"return_progress":true)").bytes);
+  EXPECT_TRUE(events.at(0).at("choices").as_array().empty());
+  EXPECT_EQ(events.at(0).at("queue").at("position").to_number<int>(), 3);
+  for (const auto& event : events_of(chat(fake, R"("stream":true)").bytes)) EXPECT_FALSE(event.contains("queue"));
+}
+
 TEST(Service, TokenizeAndDetokenize) {
   const FakeModel fake = test::fake_model({});
   const Service service(fake.model);
