@@ -30,7 +30,8 @@ struct Ending {
 
 Ending ending_of(const Generation::Piece& piece) {
   if (piece.stop) return {"stop_sequence", json_text(*piece.stop)};
-  return {*piece.end == engine::FinishReason::stop ? "end_turn" : "max_tokens", nullptr};
+  const bool whole = piece.end.value_or(engine::FinishReason::stop) == engine::FinishReason::stop;
+  return {whole ? "end_turn" : "max_tokens", nullptr};
 }
 
 json::object message_json(const Envelope& envelope, json::array content, const Ending& ending, json::object usage) {

@@ -149,7 +149,9 @@ Stream::State ReplyStream::poll(std::string& out) {
   try {
     if (!begun_) begin(out);
     begun_ = true;
-    while (std::optional<Generation::Piece> piece = generation_->next()) {
+    for (;;) {
+      std::optional<Generation::Piece> piece = generation_->next();
+      if (!piece) break;
       take(std::move(*piece), out);
       if (generation_->finished()) {
         complete(out);

@@ -187,7 +187,7 @@ ServedModel load(const Session& session, const ServeFlags& flags, Opened opened,
     progress.update(done, total, base::cat(byte_text(done), " of ", byte_text(total)));
   };
   ServedModel served =
-      load_served_model(std::move(opened.checkpoint), std::move(opened.text), options,
+      load_served_model(opened.checkpoint, std::move(opened.text), options,
                         {.name = served_name(flags.model), .aliases = flags.aliases, .chat = flags.chat});
   progress.clear();
   for (const std::string& warning : served.info.warnings) warn(warning);

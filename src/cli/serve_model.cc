@@ -78,7 +78,7 @@ std::string random_secret() {
 
 }  // namespace
 
-ServedModel load_served_model(std::shared_ptr<const formats::Checkpoint> checkpoint, TextModel text,
+ServedModel load_served_model(const std::shared_ptr<const formats::Checkpoint>& checkpoint, TextModel text,
                               const engine::EngineOptions& options, ServedAs as) {
   engine::EngineOptions with_secret = options;
   if (with_secret.secret.empty()) with_secret.secret = random_secret();

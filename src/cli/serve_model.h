@@ -25,7 +25,7 @@ struct ServedAs {
 };
 
 /// Loads the weights.
-ServedModel load_served_model(std::shared_ptr<const formats::Checkpoint> checkpoint, TextModel text,
+ServedModel load_served_model(const std::shared_ptr<const formats::Checkpoint>& checkpoint, TextModel text,
                               const engine::EngineOptions& options, ServedAs as);
 
 /// "qwen2.5-coder:1.5b" as it is, a path by its last part without ".gguf".

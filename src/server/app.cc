@@ -341,7 +341,7 @@ void App::finished(const HttpRequest& request, const HttpRecord& record) {
     line["output_tokens"] = spent.output_tokens;
     line["queue_seconds"] = spent.queue_seconds;
     if (spent.first_token) line["first_token_seconds"] = *spent.first_token;
-    if (record.stream->error()) line["error"] = api::json_bytes(record.stream->error()->message());
+    if (const auto& error = record.stream->error()) line["error"] = api::json_bytes(error->message());
   }
   options_.log(json::serialize(line));
 }
