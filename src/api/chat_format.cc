@@ -1,4 +1,5 @@
 // ReplyFormat of chats: "chat.completion" and "chat.completion.chunk".
+#include <set>
 #include <utility>
 
 #include "api/json_text.h"
@@ -25,8 +26,22 @@ class ChatFormat final : public ReplyFormat {
     return chunk_of(choice, std::move(fields), all_logprobs(delta), nullptr);
   }
 
+  json::object call_chunk(std::size_t choice, const CallDelta& call) override {
+    called_.insert(choice);
+    json::object function;
+    json::object entry{{"index", call.index}};
+    if (call.begins()) {
+      entry["id"] = json_text(call.id);
+      entry["type"] = "function";
+      function["name"] = json_bytes(call.name);
+    }
+    function["arguments"] = json_bytes(call.arguments);
+    entry["function"] = std::move(function);
+    return chunk_of(choice, {{"tool_calls", json::array{std::move(entry)}}}, nullptr, nullptr);
+  }
+
   json::object ending(std::size_t choice, engine::FinishReason reason) override {
-    return chunk_of(choice, {}, nullptr, json_text(finish_text(reason)));
+    return chunk_of(choice, {}, nullptr, json_text(end_text(reason, called_.count(choice) > 0)));
   }
 
   json::object without_choices() const override { return envelope("chat.completion.chunk", json::array()); }
@@ -37,16 +52,35 @@ class ChatFormat final : public ReplyFormat {
       const TextDelta& text = choices[i].text;
       json::object message{{"role", "assistant"}, {"content", json_text(text.content)}};
       if (!text.reasoning.empty()) add_reasoning(text.reasoning, message);
+      if (!text.calls.empty()) {
+        message["tool_calls"] = calls_json(text.calls);
+        if (text.content.empty()) message["content"] = nullptr;
+      }
       if (envelope_.dialect == Dialect::openai) message["refusal"] = nullptr;
       list.emplace_back(json::object{{"index", i},
                                      {"message", std::move(message)},
                                      {"logprobs", all_logprobs(text)},
-                                     {"finish_reason", json_text(finish_text(choices[i].reason))}});
+                                     {"finish_reason", json_text(end_text(choices[i].reason, !text.calls.empty()))}});
     }
     return envelope("chat.completion", std::move(list));
   }
 
  private:
+  static std::string_view end_text(engine::FinishReason reason, bool called) {
+    return called && reason == engine::FinishReason::stop ? "tool_calls" : finish_text(reason);
+  }
+
+  static json::array calls_json(const std::vector<CallDelta>& pieces) {
+    json::array list;
+    for (const text::ToolCall& call : joined_calls(pieces)) {
+      list.emplace_back(json::object{
+          {"id", json_text(call.id)},
+          {"type", "function"},
+          {"function", json::object{{"name", json_bytes(call.name)}, {"arguments", json_bytes(call.arguments)}}}});
+    }
+    return list;
+  }
+
   json::object envelope(std::string_view kind, json::array choices) const {
     return {{"id", json_text(envelope_.id)},
             {"object", json_text(kind)},
@@ -82,6 +116,7 @@ class ChatFormat final : public ReplyFormat {
   Envelope envelope_;
   const text::Tokenizer* tokenizer_;
   bool logprobs_;
+  std::set<std::size_t> called_;  // choices that have made a call
 };
 
 }  // namespace

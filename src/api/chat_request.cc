@@ -12,6 +12,7 @@ namespace json = boost::json;
 
 std::optional<text::Role> role_of(std::string_view name) {
   if (name == "developer") return text::Role::system;  // OpenAI's newer name
+  if (name == "function") return text::Role::tool;     // and its older one
   return text::role_from_name(name);
 }
 
@@ -39,14 +40,6 @@ void append_part(const json::value& part, const std::string& place, std::string&
   text += *piece;
 }
 
-void refuse_tool_message(const Fields& message, std::string_view role) {
-  if (role == "tool" || role == "function") {
-    throw_unsupported(message.place("role"), "tools are not there yet");
-  }
-  const json::array* calls = message.array("tool_calls");
-  if (calls != nullptr && !calls->empty()) throw_unsupported(message.place("tool_calls"), "tools are not there yet");
-}
-
 /// DeepSeek's "prefix" on the last message, or vLLM's "continue_final_message".
 bool continues_last(const Fields& request, const std::vector<text::Message>& messages) {
   bool wanted = request.flag("continue_final_message").value_or(false);
@@ -68,10 +61,9 @@ text::Message parse_message(const json::value& value, const std::string& place) 
   const Fields fields(value.get_object(), place);
   const auto role_name = fields.text("role");
   if (!role_name) throw ApiError(Fault::malformed, base::cat(place, ".role: missing"), base::cat(place, ".role"));
-  refuse_tool_message(fields, *role_name);
   const auto role = role_of(*role_name);
   if (!role) {
-    throw_invalid(fields.place("role"), base::cat("expected system, developer, user or assistant, got ",
+    throw_invalid(fields.place("role"), base::cat("expected system, developer, user, assistant or tool, got ",
                                                   text::describe_json(*fields.find("role"))));
   }
   text::Message message;
@@ -80,9 +72,11 @@ text::Message parse_message(const json::value& value, const std::string& place) 
     auto reasoning = fields.text("reasoning_content");
     if (!reasoning) reasoning = fields.text("reasoning");
     if (reasoning) message.reasoning = std::string(*reasoning);
+    message.tool_calls = parse_tool_calls(fields);
   } else if (fields.find("content") == nullptr) {
     throw ApiError(Fault::malformed, base::cat(place, ".content: missing"), base::cat(place, ".content"));
   }
+  if (*role == text::Role::tool) message.tool_call_id = fields.text("tool_call_id").value_or("");
   message.content = parse_content(fields);
   return message;
 }
@@ -121,14 +115,6 @@ std::optional<std::size_t> logprobs_of(const Fields& request) {
   if (top && *top > 0 && !wanted) throw_invalid(request.place("top_logprobs"), "only for \"logprobs\": true");
   if (!wanted) return std::nullopt;
   return static_cast<std::size_t>(top.value_or(0));
-}
-
-/// Without tools there is nothing to choose.
-void check_tool_choice(const Fields& request) {
-  const json::value* choice = request.find("tool_choice");
-  if (choice == nullptr) return;
-  if (choice->is_string() && (choice->get_string() == "none" || choice->get_string() == "auto")) return;
-  throw_unsupported(request.place("tool_choice"), "tools are not there yet");
 }
 
 void check_modalities(const Fields& request) {
@@ -173,6 +159,7 @@ std::vector<text::Message> parse_messages(const Fields& request) {
   for (const json::value& entry : *array) {
     messages.push_back(parse_message(entry, base::cat("messages[", messages.size(), "]")));
   }
+  order_results(messages);
   return messages;
 }
 
@@ -185,7 +172,7 @@ ChatRequest parse_chat_request(const Fields& request) {
   out.thinking = thinking_of(request);
   if (out.thinking == text::Thinking::automatic) out.thinking = thinking_of_name(out.common.model);
   out.logprobs = logprobs_of(request);
-  check_tool_choice(request);
+  out.tools = parse_tools(request);
   check_modalities(request);
   return out;
 }

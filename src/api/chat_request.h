@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "api/request_fields.h"
+#include "api/tool_request.h"
 #include "text/chat.h"
 
 namespace minke::api {
@@ -16,6 +17,7 @@ struct ChatRequest {
   std::vector<text::Message> messages;
   bool continue_last = false;  ///< the last message is the beginning of the reply
   text::Thinking thinking = text::Thinking::automatic;
+  ToolRequest tools;
   std::optional<std::size_t> logprobs;  ///< so many of the most likely tokens beside each drawn one
 };
 

@@ -8,17 +8,17 @@ namespace {
 namespace json = boost::json;
 using enum Treatment;
 
-constexpr std::string_view kNoTools = "tools are not there yet";
 constexpr std::string_view kNoConstraint = "constrained output is not there yet";
 
 constexpr FieldRule kChat[] = {
     {"model", honoured, "a loaded model's name or alias"},
     {"messages", honoured,
-     "roles system, developer (as system), user, assistant; content a string, null, or parts of type text"},
+     "roles system, developer (as system), user, assistant, tool; content a string, null, or parts of type text"},
     {"messages[].reasoning_content", honoured,
      "of an assistant: its thinking; the encoding decides what is kept of it"},
     {"messages[].name", ignored, "encodings have no place for it"},
-    {"messages[].tool_calls", refused, kNoTools},
+    {"messages[].tool_calls", honoured, "of an assistant; rendered as they were drawn where their ids are known here"},
+    {"messages[].tool_call_id", honoured, "of a tool's result; results are put in the order of the calls"},
     {"messages[].prefix", honoured,
      "on the last message, an assistant's: the reply goes on from its text, without thinking"},
     {"continue_final_message", honoured, "the same, vLLM's name"},
@@ -50,11 +50,13 @@ constexpr FieldRule kChat[] = {
     {"user", honoured, "separates the cache: a prefix is reused for the same user alone"},
     {"user_id", honoured, "the same, DeepSeek's name"},
     {"response_format", honoured, "type text only; others are refused: constrained output is not there yet"},
-    {"tools", refused, kNoTools},
-    {"tool_choice", honoured, "none and auto; others are refused, as there are no tools yet"},
-    {"functions", refused, kNoTools},
+    {"tools", honoured, "up to 1,024 of type function, for families that were trained for it"},
+    {"tools[].function.strict", ignored, "constrained output is not there yet"},
+    {"tool_choice", honoured,
+     "none, auto, required, or a function; the last two begin the reply with a call, without thinking before it"},
+    {"functions", refused, "the older name: send tools"},
     {"function_call", ignored, "without functions it asks for nothing"},
-    {"parallel_tool_calls", ignored, ""},
+    {"parallel_tool_calls", honoured, "false: one call a reply"},
     {"frequency_penalty", honoured, "-2 to 2, of the reply alone"},
     {"presence_penalty", honoured, "-2 to 2, of the reply alone"},
     {"logit_bias", honoured, "token ids to -100 to 100; at most 1,024"},
@@ -125,7 +127,8 @@ constexpr FieldRule kMessages[] = {
     {"model", honoured, "a loaded model's name or alias, or any that begins with claude-"},
     {"max_tokens", honoured, "required"},
     {"messages", honoured,
-     "roles user, assistant, system; content a string, or blocks of type text and thinking; the reply goes on from a "
+     "roles user, assistant, system; content a string, or blocks of type text, thinking, tool_use and tool_result; the "
+     "reply goes on from a "
      "last "
      "one that is the assistant's"},
     {"system", honoured, "a string, or blocks of text; one that begins with x-anthropic-billing-header is left out"},
@@ -138,9 +141,10 @@ constexpr FieldRule kMessages[] = {
     {"thinking.budget_tokens", ignored, "budgets are not there yet"},
     {"output_config", ignored, "every effort thinks alike"},
     {"metadata.user_id", honoured, "separates the cache"},
-    {"tools", refused, kNoTools},
-    {"tool_choice", ignored, "without tools there is nothing to choose"},
-    {"mcp_servers", refused, kNoTools},
+    {"tools", honoured, "with input_schema; those that Anthropic hosts are left out"},
+    {"tool_choice", honoured,
+     "none, auto, any, tool; the last two begin the reply with a call, without thinking before it"},
+    {"mcp_servers", refused, "the server calls no tools itself"},
     {"output_format", refused, kNoConstraint},
     {"container", refused, "there are no containers"},
     {"cache_control", ignored, "prefixes are found without"},
@@ -150,7 +154,7 @@ constexpr FieldRule kMessages[] = {
 constexpr FieldRule kOllama[] = {
     {"model", honoured, "a loaded model's name or alias, with or without :latest"},
     {"messages", honoured,
-     "of /api/chat; roles system, user, assistant; the reply goes on from a last one that is the assistant's"},
+     "of /api/chat; roles system, user, assistant, tool; the reply goes on from a last one that is the assistant's"},
     {"prompt", honoured, "of /api/generate"},
     {"system", honoured, "of /api/generate"},
     {"raw", honoured, "the prompt as it is, without the chat encoding"},
@@ -160,7 +164,7 @@ constexpr FieldRule kOllama[] = {
      "num_predict, stop, seed, temperature, top_p, top_k, min_p, repeat_penalty, presence_penalty, frequency_penalty"},
     {"options.num_ctx", ignored, "the context is the server's"},
     {"keep_alive", ignored, "the model stays loaded"},
-    {"tools", refused, kNoTools},
+    {"tools", honoured, "of /api/chat; a call comes whole, in one line"},
     {"format", refused, kNoConstraint},
     {"images", refused, "the model reads text only"},
     {"suffix", honoured, "of /api/generate: as in a completion"},

@@ -108,7 +108,7 @@ Generation::Piece Generation::take_end(std::size_t index, const engine::Finished
   sample.ended = true;
   ++ended_;
   Piece piece{.choice = index * samples_ + finished.sample,
-              .delta = sample.text.finish(),
+              .delta = sample.text.finish(finished.reason != FinishReason::stop),
               .end = stopped ? FinishReason::stop : finished.reason,
               .stop = sample.text.stop()};
   set_cached(running, finished.usage.cached_tokens);

@@ -3,6 +3,8 @@
 #include <limits>
 #include <utility>
 
+#include <boost/json/serialize.hpp>
+
 #include "api/api_error.h"
 #include "api/field_table.h"
 #include "base/cat.h"
@@ -19,8 +21,34 @@ constexpr std::int64_t kMostTokens = std::int64_t{1} << 32;
 /// to a model, and no prefix of the prompt would be found again behind it.
 constexpr std::string_view kBillingMark = "x-anthropic-billing-header";
 
-/// One block's part in a turn.
-void add_block(const json::value& block, const std::string& place, text::Message& message) {
+text::ToolCall call_of(const Fields& fields) {
+  const auto id = fields.text("id"), name = fields.text("name");
+  if (!id) throw ApiError(Fault::malformed, base::cat(fields.place("id"), ": missing"), fields.place("id"));
+  if (!name) throw ApiError(Fault::malformed, base::cat(fields.place("name"), ": missing"), fields.place("name"));
+  const json::value* input = fields.find("input");
+  return {std::string(*id), std::string(*name), input != nullptr ? std::string(json::serialize(*input)) : "{}"};
+}
+
+/// One block's part in a turn; a tool's result becomes a message of its own, in `results`.
+void add_block(const json::value& block, const std::string& place, text::Message& message,
+               std::vector<text::Message>* results);
+
+void add_content(const Fields& message, std::string_view key, text::Message& out, std::vector<text::Message>* results);
+
+text::Message result_of(const Fields& fields) {
+  text::Message result;
+  result.role = text::Role::tool;
+  const auto id = fields.text("tool_use_id");
+  if (!id) {
+    throw ApiError(Fault::malformed, base::cat(fields.place("tool_use_id"), ": missing"), fields.place("tool_use_id"));
+  }
+  result.tool_call_id = *id;
+  if (fields.find("content") != nullptr) add_content(fields, "content", result, nullptr);
+  return result;
+}
+
+void add_block(const json::value& block, const std::string& place, text::Message& message,
+               std::vector<text::Message>* results) {
   if (!block.is_object()) throw_wrong_type(place, "an object", block);
   const Fields fields(block.get_object(), place);
   const std::string_view type = fields.text("type").value_or("");
@@ -32,15 +60,17 @@ void add_block(const json::value& block, const std::string& place, text::Message
     message.reasoning = message.reasoning.value_or("") + std::string(fields.text("thinking").value_or(""));
   } else if (type == "redacted_thinking" && message.role == text::Role::assistant) {
     // Only who wrote it can read it.
-  } else if (type == "tool_use" || type == "tool_result") {
-    throw_unsupported(fields.place("type"), "tools are not there yet");
+  } else if (type == "tool_use" && message.role == text::Role::assistant) {
+    message.tool_calls.push_back(call_of(fields));
+  } else if (type == "tool_result" && message.role == text::Role::user && results != nullptr) {
+    results->push_back(result_of(fields));
   } else {
     throw_unsupported(fields.place("type"),
                       base::cat("expected \"text\", got ", base::quote_name(type), "; the model reads text only"));
   }
 }
 
-void add_content(const Fields& message, std::string_view key, text::Message& out) {
+void add_content(const Fields& message, std::string_view key, text::Message& out, std::vector<text::Message>* results) {
   const json::value* content = message.find(key);
   const std::string place = message.place(key);
   if (content == nullptr) throw ApiError(Fault::malformed, base::cat(place, ": missing"), place);
@@ -50,7 +80,9 @@ void add_content(const Fields& message, std::string_view key, text::Message& out
   }
   if (!content->is_array()) throw_wrong_type(place, "a string or an array of blocks", *content);
   std::size_t index = 0;
-  for (const json::value& block : content->get_array()) add_block(block, base::cat(place, "[", index++, "]"), out);
+  for (const json::value& block : content->get_array()) {
+    add_block(block, base::cat(place, "[", index++, "]"), out, results);
+  }
 }
 
 std::string system_of(const Fields& request) {
@@ -62,7 +94,7 @@ std::string system_of(const Fields& request) {
   std::size_t index = 0;
   for (const json::value& block : system->get_array()) {
     text::Message part{.role = text::Role::system, .content = {}, .reasoning = {}};
-    add_block(block, base::cat("system[", index++, "]"), part);
+    add_block(block, base::cat("system[", index++, "]"), part, nullptr);
     if (part.content.starts_with(kBillingMark)) continue;
     if (!all.empty()) all += "\n\n";
     all += part.content;
@@ -92,8 +124,11 @@ std::vector<text::Message> messages_of(const Fields& request) {
     } else if (role != "user") {
       throw_invalid(fields.place("role"), "expected user or assistant");
     }
-    add_content(fields, "content", message);
-    messages.push_back(std::move(message));
+    std::vector<text::Message> results;
+    add_content(fields, "content", message, &results);
+    const bool only_results = !results.empty() && message.content.empty();
+    for (text::Message& result : results) messages.push_back(std::move(result));
+    if (!only_results) messages.push_back(std::move(message));
   }
   return messages;
 }
@@ -145,7 +180,10 @@ MessagesRequest parse_messages_request(const Fields& request, bool counting) {
   if (const auto metadata = request.object("metadata")) out.common.user = metadata->text("user_id").value_or("");
   out.thinking = asked_thinking(request);
   out.messages = messages_of(request);
-  out.continue_last = out.messages.back().role == text::Role::assistant;
+  order_results(out.messages);
+  out.tools = parse_anthropic_tools(request);
+  // After calls their results are missing: such a turn is whole, and nothing goes on from it.
+  out.continue_last = out.messages.back().role == text::Role::assistant && out.messages.back().tool_calls.empty();
   return out;
 }
 

@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
@@ -28,7 +29,8 @@ struct Ending {
   json::value reason, sequence;
 };
 
-Ending ending_of(const Generation::Piece& piece) {
+Ending ending_of(const Generation::Piece& piece, bool called) {
+  if (called && *piece.end == engine::FinishReason::stop && !piece.stop) return {"tool_use", nullptr};
   if (piece.stop) return {"stop_sequence", json_text(*piece.stop)};
   const bool whole = piece.end.value_or(engine::FinishReason::stop) == engine::FinishReason::stop;
   return {whole ? "end_turn" : "max_tokens", nullptr};
@@ -50,6 +52,10 @@ json::object thinking_block(std::string_view thinking) {
   return {{"type", "thinking"}, {"thinking", json_text(thinking)}, {"signature", ""}};
 }
 
+json::object call_block(std::string_view id, std::string_view name, json::object input) {
+  return {{"type", "tool_use"}, {"id", json_text(id)}, {"name", json_bytes(name)}, {"input", std::move(input)}};
+}
+
 json::object text_block(std::string_view text) { return {{"type", "text"}, {"text", json_text(text)}}; }
 
 class MessageEvents final : public ReplyStream {
@@ -60,7 +66,7 @@ class MessageEvents final : public ReplyStream {
   void keep_alive(std::string& out) const override { append("ping", {}, out); }
 
  private:
-  enum class Block { none, thinking, text };
+  enum class Block { none, thinking, text, call };
 
   /// Said at once, so that a client knows its message is in work.
   void begin(std::string& out) override {
@@ -74,7 +80,21 @@ class MessageEvents final : public ReplyStream {
     if (!piece.delta.content.empty()) {
       delta(Block::text, {{"type", "text_delta"}, {"text", json_text(piece.delta.content)}}, out);
     }
-    if (piece.end) ending_ = ending_of(piece);
+    for (const CallDelta& call : piece.delta.calls) take_call(call, out);
+    if (piece.end) ending_ = ending_of(piece, called_);
+  }
+
+  void take_call(const CallDelta& call, std::string& out) {
+    called_ = true;
+    if (call.begins()) {
+      open(Block::none, out);
+      open_ = Block::call;
+      append("content_block_start", {{"index", index_}, {"content_block", call_block(call.id, call.name, {})}}, out);
+    }
+    if (!call.arguments.empty()) {
+      delta(Block::call, {{"type", "input_json_delta"}, {"partial_json", json_bytes(call.arguments)}}, out);
+    }
+    if (call.ended) open(Block::none, out);
   }
 
   void complete(std::string& out) override {
@@ -117,6 +137,7 @@ class MessageEvents final : public ReplyStream {
   Envelope envelope_;
   Block open_ = Block::none;
   std::size_t index_ = 0;
+  bool called_ = false;
   Ending ending_;
 };
 
@@ -131,18 +152,23 @@ class WholeMessage final : public ReplyStream {
   void take(Generation::Piece&& piece, std::string& /*out*/) override {
     thinking_ += piece.delta.reasoning;
     text_ += piece.delta.content;
-    if (piece.end) ending_ = ending_of(piece);
+    for (CallDelta& call : piece.delta.calls) calls_.push_back(std::move(call));
+    if (piece.end) ending_ = ending_of(piece, !calls_.empty());
   }
 
   void complete(std::string& out) override {
     json::array content;
     if (!thinking_.empty()) content.emplace_back(thinking_block(thinking_));
-    if (!text_.empty() || thinking_.empty()) content.emplace_back(text_block(text_));
+    if (!text_.empty() || (thinking_.empty() && calls_.empty())) content.emplace_back(text_block(text_));
+    for (const text::ToolCall& call : joined_calls(calls_)) {
+      content.emplace_back(call_block(call.id, call.name, arguments_json(call.arguments)));
+    }
     out += json::serialize(message_json(envelope_, std::move(content), ending_, usage_of(spent())));
   }
 
   Envelope envelope_;
   std::string thinking_, text_;
+  std::vector<CallDelta> calls_;
   Ending ending_;
 };
 

@@ -77,6 +77,30 @@ bool Model::answers_to(std::string_view asked) const {
   return asked == name || is_deepseek_name(asked) || std::find(aliases.begin(), aliases.end(), asked) != aliases.end();
 }
 
+namespace {
+
+/// Makes the reply begin with a call. Thinking would have to come before it: until a reply can be constrained, it is
+/// left out.
+std::vector<engine::TokenId> begin_call(const text::ChatEncoding& encoding, const text::Tokenizer& tokenizer,
+                                        const ToolRequest& asked, text::RenderedPrompt& rendered, ToolSetup& setup) {
+  const std::vector<engine::TokenId> before = rendered.encode(tokenizer);
+  setup.begun = begun_call(encoding, asked);
+  rendered.pieces.insert(rendered.pieces.end(), setup.begun.begin(), setup.begun.end());
+  std::vector<engine::TokenId> tokens = rendered.encode(tokenizer);
+  // Where the tokens of the border are others, the reply cannot be kept as it was drawn.
+  if (tokens.size() > before.size() && std::equal(before.begin(), before.end(), tokens.begin())) {
+    setup.begun_tokens.assign(tokens.begin() + static_cast<std::ptrdiff_t>(before.size()), tokens.end());
+  }
+  return tokens;
+}
+
+bool has_calls(std::span<const text::Message> messages) {
+  return std::any_of(messages.begin(), messages.end(),
+                     [](const text::Message& message) { return !message.tool_calls.empty(); });
+}
+
+}  // namespace
+
 Prompt Model::chat_prompt(const Conversation& chat) const {
   if (!encoding) {
     throw ApiError(Fault::unsupported, base::cat("the model ", name,
@@ -92,11 +116,24 @@ Prompt Model::chat_prompt(const Conversation& chat) const {
     messages = messages.first(messages.size() - 1);
     options.thinking = begun->reasoning ? text::Thinking::on : text::Thinking::off;
   }
+  const bool offered = chat.tools != nullptr && !chat.tools->tools->empty();
+  const bool forced = offered && chat.tools->forced() && begun == nullptr;
+  if (offered) options.tools = *chat.tools->tools;
+  if (forced) options.thinking = text::Thinking::off;
   try {
     text::RenderedPrompt rendered = encoding->render(messages, options);
     if (begun != nullptr) begin_reply(*encoding, *begun, rendered);
     Prompt prompt;
-    prompt.tokens = rendered.encode(*tokenizer);
+    if (offered || has_calls(messages)) {
+      prompt.tools = std::make_shared<ToolSetup>();
+      prompt.tools->tools = offered ? chat.tools->tools : std::make_shared<std::vector<text::Tool>>();
+      prompt.tools->report = offered && chat.tools->choice != ToolChoice::none;
+      // A family with room for one call a message cannot be sent its own reply back if it made two.
+      prompt.tools->parallel = offered && chat.tools->parallel && encoding->tool_format() != text::ToolFormat::llama3;
+      prompt.tools->opening = rendered.opening;
+    }
+    prompt.tokens =
+        forced ? begin_call(*encoding, *tokenizer, *chat.tools, rendered, *prompt.tools) : rendered.encode(*tokenizer);
     prompt.starts_in_thinking = rendered.starts_in_thinking;
     prompt.chat = true;
     prompt.continues = begun != nullptr && !rendered.starts_in_thinking;

@@ -10,6 +10,8 @@
 #include <string_view>
 #include <vector>
 
+#include "api/call_store.h"
+#include "api/tool_request.h"
 #include "engine/reply.h"
 #include "engine/request.h"
 #include "engine/sampling.h"
@@ -40,6 +42,21 @@ class Generator {
   virtual GeneratorStatus status() const = 0;
 };
 
+/// How calls are read out of a reply, and what becomes of them.
+struct ToolSetup {
+  std::shared_ptr<const std::vector<text::Tool>> tools;
+  bool report = true;    ///< else a call is content, as JSON
+  bool parallel = true;  ///< else the second call ends the reply
+  std::string id_prefix = "call_";
+  /// What the prompt ends with and the reply begins with: a call that must be.
+  std::vector<text::PromptPiece> begun;
+  std::vector<engine::TokenId> begun_tokens;
+  std::vector<text::PromptPiece> opening;  ///< text::RenderedPrompt::opening
+  /// Where a reply with calls is kept, and whose it is; null: nowhere.
+  std::shared_ptr<CallStore> store;
+  std::string owner;
+};
+
 /// What goes into the model, and how its reply is to be read.
 struct Prompt {
   std::vector<engine::TokenId> tokens;
@@ -48,6 +65,7 @@ struct Prompt {
   bool continues = false;  ///< it goes on within a content that the prompt began: nothing of it is thinking
   /// Ends the reply besides what always does.
   std::vector<engine::TokenId> stop_tokens;
+  std::shared_ptr<ToolSetup> tools;  ///< null: calls are not looked for
 };
 
 /// What a chat's prompt is made of.
@@ -56,6 +74,7 @@ struct Conversation {
   text::Thinking thinking = text::Thinking::automatic;  ///< automatic: as the server was told
   /// The last message is the beginning of the reply: of its content, or of its thinking if it has only that.
   bool continue_last = false;
+  const ToolRequest* tools = nullptr;  ///< what is offered; null: nothing
 };
 
 struct Model {

@@ -57,7 +57,8 @@ OllamaRequest parse_ollama_chat(const Fields& request) {
   out.nothing = messages == nullptr || messages->empty();
   if (out.nothing) return out;
   out.messages = parse_messages(request);
-  out.continue_last = out.messages.back().role == text::Role::assistant;
+  out.tools = parse_ollama_tools(request);
+  out.continue_last = out.messages.back().role == text::Role::assistant && out.messages.back().tool_calls.empty();
   return out;
 }
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "api/request_fields.h"
+#include "api/tool_request.h"
 #include "text/chat.h"
 
 namespace minke::api {
@@ -17,6 +18,7 @@ struct OllamaRequest {
   std::string suffix;                   ///< of generate: what comes after the reply
   bool raw = false;
   text::Thinking thinking = text::Thinking::automatic;
+  ToolRequest tools;
   /// No messages, no prompt: clients ask so for the model to be loaded.
   bool nothing = false;
 };

@@ -2,6 +2,7 @@
 
 #include <ctime>
 #include <utility>
+#include <vector>
 
 #include <boost/json/serialize.hpp>
 
@@ -20,7 +21,8 @@ json::object head_of(std::string_view model) {
   return {{"model", json_bytes(model)}, {"created_at", json_text(ollama_time(std::time(nullptr)))}};
 }
 
-void add_text(OllamaKind kind, std::string_view content, std::string_view thinking, json::object& out) {
+void add_text(OllamaKind kind, std::string_view content, std::string_view thinking, const std::vector<CallDelta>& calls,
+              json::object& out) {
   if (kind == OllamaKind::generate) {
     out["response"] = json_text(content);
     if (!thinking.empty()) out["thinking"] = json_text(thinking);
@@ -28,6 +30,12 @@ void add_text(OllamaKind kind, std::string_view content, std::string_view thinki
   }
   json::object message{{"role", "assistant"}, {"content", json_text(content)}};
   if (!thinking.empty()) message["thinking"] = json_text(thinking);
+  json::array list;
+  for (const text::ToolCall& call : joined_calls(calls)) {
+    list.emplace_back(json::object{
+        {"function", json::object{{"name", json_bytes(call.name)}, {"arguments", arguments_json(call.arguments)}}}});
+  }
+  if (!list.empty()) message["tool_calls"] = std::move(list);
   out["message"] = std::move(message);
 }
 
@@ -43,7 +51,7 @@ class OllamaStream final : public ReplyStream {
   /// Its clients take every line for JSON: a piece of nothing is what they skip.
   void keep_alive(std::string& out) const override {
     if (is_events()) {
-      append({}, {}, out);
+      append({}, {}, {}, out);
     } else {
       out += "\n";
     }
@@ -52,10 +60,16 @@ class OllamaStream final : public ReplyStream {
  private:
   void take(Generation::Piece&& piece, std::string& out) override {
     if (piece.end) reason_ = *piece.end;
+    bool ended = false;
+    for (CallDelta& call : piece.delta.calls) {
+      ended = ended || call.ended;
+      calls_.push_back(std::move(call));
+    }
     if (is_events()) {
       if (!piece.delta.content.empty() || !piece.delta.reasoning.empty()) {
-        append(piece.delta.content, piece.delta.reasoning, out);
+        append(piece.delta.content, piece.delta.reasoning, {}, out);
       }
+      if (ended) append({}, {}, std::exchange(calls_, {}), out);  // its clients take calls whole
       return;
     }
     content_ += piece.delta.content;
@@ -65,7 +79,7 @@ class OllamaStream final : public ReplyStream {
   void complete(std::string& out) override {
     const Spent& spent = this->spent();
     json::object last = head_of(model_);
-    add_text(kind_, content_, thinking_, last);
+    add_text(kind_, content_, thinking_, calls_, last);
     last["done"] = true;
     last["done_reason"] = reason_ == engine::FinishReason::stop ? "stop" : "length";
     last["total_duration"] = nanoseconds(spent.queue_seconds + spent.prefill_seconds + spent.decode_seconds);
@@ -82,9 +96,10 @@ class OllamaStream final : public ReplyStream {
     if (is_events()) out += base::cat(error.body(Dialect::ollama), "\n");
   }
 
-  void append(std::string_view content, std::string_view thinking, std::string& out) const {
+  void append(std::string_view content, std::string_view thinking, const std::vector<CallDelta>& calls,
+              std::string& out) const {
     json::object line = head_of(model_);
-    add_text(kind_, content, thinking, line);
+    add_text(kind_, content, thinking, calls, line);
     line["done"] = false;
     out += base::cat(json::serialize(line), "\n");
   }
@@ -92,6 +107,7 @@ class OllamaStream final : public ReplyStream {
   OllamaKind kind_;
   std::string model_;
   std::string content_, thinking_;  // of a reply that is not sent in lines
+  std::vector<CallDelta> calls_;    // in lines: of the call that has not ended
   engine::FinishReason reason_ = engine::FinishReason::stop;
 };
 
@@ -104,7 +120,7 @@ std::unique_ptr<Stream> make_ollama_stream(std::unique_ptr<Generation> generatio
 
 json::object ollama_loaded(OllamaKind kind, std::string_view model) {
   json::object body = head_of(model);
-  add_text(kind, {}, {}, body);
+  add_text(kind, {}, {}, {}, body);
   body["done"] = true;
   body["done_reason"] = "load";
   return body;

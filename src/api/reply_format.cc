@@ -2,10 +2,11 @@
 
 #include <array>
 #include <cstdint>
-#include <random>
 
 #include "api/json_text.h"
 #include "base/cat.h"
+#include "base/error.h"
+#include "formats/json.h"
 
 namespace minke::api {
 
@@ -27,17 +28,6 @@ json::object token_json(const text::Tokenizer& tokenizer, engine::TokenId token,
 }
 
 }  // namespace
-
-std::string random_id(std::string_view prefix) {
-  constexpr std::string_view kDigits = "0123456789abcdef";
-  std::random_device device;
-  std::string id(prefix);
-  for (int word = 0; word < 3; ++word) {
-    std::uint32_t bits = device();
-    for (int digit = 0; digit < 8; ++digit, bits >>= 4U) id.push_back(kDigits[bits & 15U]);
-  }
-  return id;
-}
 
 json::object usage_json(const Spent& spent) {
   json::object usage;
@@ -76,6 +66,29 @@ json::array logprobs_json(const text::Tokenizer& tokenizer, const std::vector<en
     entries.emplace_back(std::move(entry));
   }
   return entries;
+}
+
+json::object ReplyFormat::call_chunk(std::size_t choice, const CallDelta& call) {
+  TextDelta text;  // a completion has no calls; what came of one would be text
+  text.content = call.arguments;
+  return chunk(choice, text);
+}
+
+std::vector<text::ToolCall> joined_calls(const std::vector<CallDelta>& pieces) {
+  std::vector<text::ToolCall> calls;
+  for (const CallDelta& piece : pieces) {
+    if (piece.begins()) calls.push_back({piece.id, piece.name, {}});
+    if (!calls.empty()) calls.back().arguments += piece.arguments;
+  }
+  return calls;
+}
+
+json::object arguments_json(const std::string& arguments) {
+  try {
+    return formats::parse_json_object(arguments, "arguments");
+  } catch (const base::Error&) {  // the model wrote it badly
+    return {{"arguments", json_bytes(arguments)}};
+  }
 }
 
 std::string_view finish_text(engine::FinishReason reason) {

@@ -14,6 +14,7 @@
 #include "api/dialect.h"
 #include "api/generation.h"
 #include "api/model.h"
+#include "api/random_id.h"
 
 namespace minke::api {
 
@@ -26,9 +27,6 @@ struct Envelope {
   Dialect dialect = Dialect::openai;
 };
 
-/// An id that nobody can guess: `prefix` and 96 random bits.
-std::string random_id(std::string_view prefix);
-
 /// "usage", with OpenAI's and DeepSeek's names for cached tokens.
 boost::json::object usage_json(const Spent& spent);
 /// "timings", with llama.cpp's names.
@@ -38,6 +36,11 @@ boost::json::array logprobs_json(const text::Tokenizer& tokenizer, const std::ve
 /// "stop" or "length".
 std::string_view finish_text(engine::FinishReason reason);
 
+/// A whole reply's calls out of their pieces.
+std::vector<text::ToolCall> joined_calls(const std::vector<CallDelta>& pieces);
+/// A call's arguments for protocols that have an object there; {"arguments": TEXT} where they are none.
+boost::json::object arguments_json(const std::string& arguments);
+
 /// One kind of reply. Not shared: it may count along.
 class ReplyFormat {
  public:
@@ -46,6 +49,8 @@ class ReplyFormat {
   /// The chunk that comes before a choice's first one, if there is one.
   virtual std::optional<boost::json::object> opening(std::size_t choice) = 0;
   virtual boost::json::object chunk(std::size_t choice, const TextDelta& delta) = 0;
+  /// A piece of a call that begins or goes on.
+  virtual boost::json::object call_chunk(std::size_t choice, const CallDelta& call);
   /// A choice's last.
   virtual boost::json::object ending(std::size_t choice, engine::FinishReason reason) = 0;
   /// Without choices, for the usage.

@@ -44,7 +44,12 @@ class EventStream final : public ReplyStream {
       opened_[piece.choice] = true;
       if (auto chunk = format_->opening(piece.choice)) send(std::move(*chunk), out);
     }
+    // One piece of a call a chunk, as OpenAI sends them.
+    const std::vector<CallDelta> calls = std::exchange(piece.delta.calls, {});
     if (!piece.delta.empty()) send(format_->chunk(piece.choice, piece.delta), out);
+    for (const CallDelta& call : calls) {
+      if (!call.ended) send(format_->call_chunk(piece.choice, call), out);
+    }
     if (!piece.end) return;
     json::object ending = format_->ending(piece.choice, *piece.end);
     if (options_.dialect == Dialect::deepseek && generation().finished()) {
@@ -111,6 +116,7 @@ class EventStream final : public ReplyStream {
 void append(TextDelta&& from, TextDelta& to) {
   to.reasoning += from.reasoning;
   to.content += from.content;
+  for (auto& call : from.calls) to.calls.push_back(std::move(call));
   for (auto& token : from.reasoning_tokens) to.reasoning_tokens.push_back(std::move(token));
   for (auto& token : from.content_tokens) to.content_tokens.push_back(std::move(token));
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -13,15 +14,26 @@
 #include "engine/events.h"
 #include "text/reply_parser.h"
 #include "text/tokenizer.h"
+#include "text/tool_reply.h"
 
 namespace minke::api {
+
+/// A piece of a call: its id and name, or some of its arguments, or its end.
+struct CallDelta {
+  std::size_t index = 0;  ///< of the reply's calls
+  std::string id, name;   ///< of a call that begins
+  std::string arguments;
+  bool ended = false;
+  bool begins() const noexcept { return !id.empty(); }
+};
 
 /// What became certain with a token.
 struct TextDelta {
   std::string reasoning, content;
+  std::vector<CallDelta> calls;
   std::vector<engine::TokenDrawn> reasoning_tokens, content_tokens;  ///< with log-probabilities; if they were asked for
   bool empty() const noexcept {
-    return reasoning.empty() && content.empty() && reasoning_tokens.empty() && content_tokens.empty();
+    return reasoning.empty() && content.empty() && calls.empty() && reasoning_tokens.empty() && content_tokens.empty();
   }
 };
 
@@ -31,11 +43,11 @@ class ReplyText {
   ReplyText(const Model& model, const Prompt& prompt, std::span<const std::string> stops, bool with_tokens);
 
   TextDelta push(const engine::TokenDrawn& drawn);
-  /// The end of the reply: what was held back.
-  TextDelta finish();
+  /// The end of the reply: what was held back. `cut`: a limit ended it, not the model.
+  TextDelta finish(bool cut = false);
 
-  /// A stop sequence was found: nothing more comes.
-  bool stopped() const noexcept { return stops_.found(); }
+  /// A stop sequence was found, or a call more than may be: nothing more comes.
+  bool stopped() const noexcept { return stops_.found() || enough_; }
   const std::optional<std::string>& stop() const noexcept { return stops_.stop(); }
   std::size_t tokens() const noexcept { return tokens_; }
   std::size_t reasoning_tokens() const noexcept { return reasoning_tokens_; }
@@ -47,6 +59,11 @@ class ReplyText {
   };
 
   std::string decode(engine::TokenId token);
+  void push_with_tools(engine::TokenId token, TextDelta& out);
+  void take_parts(std::vector<text::ReplyPart>&& parts, TextDelta& out);
+  void take_call(text::ReplyPart&& part, TextDelta& out);
+  void keep_calls();
+  bool in_thinking() const { return tools_ ? tools_->in_thinking() : parser_.in_thinking(); }
   void take(text::ReplyDelta&& parsed, TextDelta& out);
   void release(TextDelta& out);
   bool is_marker(engine::TokenId token) const;
@@ -60,6 +77,13 @@ class ReplyText {
   std::vector<Waiting> waiting_;         // tokens of content that is held back
   std::size_t given_ = 0, emitted_ = 0;  // bytes of content that went into and came out of the stop matcher
   std::size_t tokens_ = 0, reasoning_tokens_ = 0;
+
+  std::shared_ptr<const ToolSetup> setup_;  // null: calls are not looked for
+  std::optional<text::ToolReplyParser> tools_;
+  std::vector<text::ReplyPart> begun_;  // of a call that the prompt began
+  text::Message said_;                  // what has come out so far, for the store
+  std::vector<engine::TokenId> drawn_;
+  bool enough_ = false, incomplete_ = false;
 };
 
 }  // namespace minke::api

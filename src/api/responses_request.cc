@@ -47,7 +47,8 @@ class InputReader {
     const auto name = fields.text("role");
     if (!name) throw ApiError(Fault::malformed, base::cat(fields.place("role"), ": missing"), fields.place("role"));
     const auto role = *name == "developer" ? text::Role::system : text::role_from_name(*name);
-    if (!role) throw_invalid(fields.place("role"), "expected system, developer, user or assistant");
+    if (!role || *role == text::Role::tool)
+      throw_invalid(fields.place("role"), "expected system, developer, user or assistant");
     text::Message message;
     message.role = *role;
     message.content = parse_content(fields);

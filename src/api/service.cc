@@ -110,6 +110,19 @@ const Model& Service::find(std::string_view name, Dialect dialect) const {
   return *model_;
 }
 
+Prompt Service::tool_prompt(const Model& model, Conversation chat, std::vector<text::Message>& messages,
+                            const engine::Request& request, std::string_view id_prefix) const {
+  calls_->restore(request.salt, messages);
+  chat.messages = messages;
+  Prompt prompt = model.chat_prompt(chat);
+  if (prompt.tools) {
+    prompt.tools->id_prefix = id_prefix;
+    prompt.tools->store = calls_;
+    prompt.tools->owner = request.salt;
+  }
+  return prompt;
+}
+
 Answer Service::chat_completions(const Call& call) const {
   const json::object body = parse_body(call.body);
   ChatRequest asked = parse_chat_request(Fields(body));
@@ -117,8 +130,9 @@ Answer Service::chat_completions(const Call& call) const {
   engine::Request request = engine_request(model, asked.common, asked.thinking, call.identity);
   request.logprobs = asked.logprobs;
   std::vector<Prompt> prompts;
-  prompts.push_back(model.chat_prompt(
-      {.messages = asked.messages, .thinking = asked.thinking, .continue_last = asked.continue_last}));
+  prompts.push_back(tool_prompt(
+      model, {.messages = {}, .thinking = asked.thinking, .continue_last = asked.continue_last, .tools = &asked.tools},
+      asked.messages, request, "call_"));
   auto format = make_chat_format(envelope(model, asked.common, "chatcmpl-", call.dialect), *model.tokenizer,
                                  asked.logprobs.has_value());
   return start(model, std::move(prompts), request, asked.common, std::move(format), call);
@@ -198,12 +212,13 @@ Answer Service::ollama_embed(const Call& call) const {
 
 Answer Service::messages(const Call& call) const {
   const json::object body = parse_body(call.body);
-  const MessagesRequest asked = parse_messages_request(Fields(body), false);
+  MessagesRequest asked = parse_messages_request(Fields(body), false);
   const Model& model = find(asked.common.model, call.dialect);
   const engine::Request request = engine_request(model, asked.common, asked.thinking, call.identity);
   std::vector<Prompt> prompts;
-  prompts.push_back(model.chat_prompt(
-      {.messages = asked.messages, .thinking = asked.thinking, .continue_last = asked.continue_last}));
+  prompts.push_back(tool_prompt(
+      model, {.messages = {}, .thinking = asked.thinking, .continue_last = asked.continue_last, .tools = &asked.tools},
+      asked.messages, request, "toolu_"));
   auto generation = std::make_unique<Generation>(model, std::move(prompts), request, asked.common.stops, call.notify);
   return make_messages_stream(std::move(generation), envelope(model, asked.common, "msg_", call.dialect),
                               asked.common.stream);
@@ -213,8 +228,10 @@ Response Service::count_tokens(const Call& call) const {
   const json::object body = parse_body(call.body);
   const MessagesRequest asked = parse_messages_request(Fields(body), true);
   const Model& model = find(asked.common.model, call.dialect);
-  const Prompt prompt =
-      model.chat_prompt({.messages = asked.messages, .thinking = asked.thinking, .continue_last = asked.continue_last});
+  const Prompt prompt = model.chat_prompt({.messages = asked.messages,
+                                           .thinking = asked.thinking,
+                                           .continue_last = asked.continue_last,
+                                           .tools = &asked.tools});
   return json_response({{"input_tokens", prompt.tokens.size()}});
 }
 
@@ -225,7 +242,8 @@ Response Service::tokenize(const Call& call) const {
   std::vector<engine::TokenId> tokens;
   if (fields.find("messages") != nullptr) {
     const std::vector<text::Message> messages = parse_messages(fields);
-    tokens = model.chat_prompt({.messages = messages}).tokens;
+    const ToolRequest tools = parse_tools(fields);
+    tokens = model.chat_prompt({.messages = messages, .tools = &tools}).tokens;
   } else {
     auto text = fields.text("content");
     if (!text) text = fields.text("prompt");

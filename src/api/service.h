@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "api/answer.h"
+#include "api/call_store.h"
 #include "api/dialect.h"
 #include "api/embedding_request.h"
 #include "api/model.h"
@@ -57,9 +58,13 @@ class Service {
 
  private:
   const Model& find(std::string_view name, Dialect dialect) const;
+  /// A chat's prompt; messages with calls that were made here are completed before.
+  Prompt tool_prompt(const Model& model, Conversation chat, std::vector<text::Message>& messages,
+                     const engine::Request& request, std::string_view id_prefix) const;
   Answer embed(EmbeddingRequest&& asked, const Call& call) const;
 
   std::shared_ptr<const Model> model_;
+  std::shared_ptr<CallStore> calls_ = std::make_shared<CallStore>();
 };
 
 }  // namespace minke::api

@@ -40,11 +40,13 @@ json::object entry_of(const Model& model, const std::string& name) {
           {"details", details_of(model)}};
 }
 
-Prompt prompt_of(const Model& model, const OllamaRequest& asked) {
+Prompt prompt_of(const Model& model, OllamaRequest& asked) {
   if (!asked.suffix.empty()) return model.fill_prompt(asked.prompt, asked.suffix);
   if (asked.raw) return model.text_prompt(asked.prompt);
-  return model.chat_prompt(
-      {.messages = asked.messages, .thinking = asked.thinking, .continue_last = asked.continue_last});
+  return model.chat_prompt({.messages = asked.messages,
+                            .thinking = asked.thinking,
+                            .continue_last = asked.continue_last,
+                            .tools = &asked.tools});
 }
 
 Answer answer(const Model& model, OllamaRequest&& asked, OllamaKind kind, const Call& call) {
@@ -94,9 +96,11 @@ Response Service::ollama_show(const Call& call) const {
   const Model& model = find(*name, call.dialect);
   json::object info{{"general.architecture", json_text(model.architecture)}};
   info[base::cat(model.architecture, ".context_length")] = model.context;
+  json::array capabilities{"completion"};
+  if (model.encoding && model.encoding->tool_format() != text::ToolFormat::none) capabilities.emplace_back("tools");
   return json_response({{"details", details_of(model)},
                         {"model_info", std::move(info)},
-                        {"capabilities", json::array{"completion"}},
+                        {"capabilities", std::move(capabilities)},
                         {"modified_at", json_text(ollama_time(model.created))}});
 }
 

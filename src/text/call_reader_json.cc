@@ -84,7 +84,7 @@ class CallObject {
         break;
       case Place::colon:
         if (c == ':') {
-          begin_value();
+          begin_value(out);
         } else if (!is_space(c)) {
           broken(out);
         }
@@ -103,8 +103,11 @@ class CallObject {
     }
   }
 
-  void begin_value() {
+  void begin_value(PartSink& out) {
     const std::string key = json_string(key_).value_or("");
+    // An object that is not marked as a call and has other members is the model's answer: it need not wait for its end.
+    constexpr std::array<std::string_view, 5> kMembers = {"name", "arguments", "parameters", "type", "id"};
+    if (known_ != nullptr && std::ranges::find(kMembers, key) == kMembers.end()) return broken(out);
     field_ = Field::other;
     if (key == "name" && !name_) field_ = Field::name;
     if ((key == "arguments" || key == "parameters") && !has_arguments_) field_ = Field::arguments;

@@ -35,6 +35,8 @@ class ToolReplyParser {
   void finish(bool cut, Parts& out);
 
   bool in_thinking() const noexcept { return thoughts_.in_thinking(); }
+  /// In a call, or in what may become one.
+  bool in_call() const { return probe_ != nullptr || !pending_.empty() || (reader_ && !reader_->idle()); }
 
  private:
   void take(ReplyDelta&& delta, PartSink& out);

@@ -63,7 +63,8 @@ TEST(MessagesRequest, RefusesByName) {
   EXPECT_EQ(refused_param(R"("model":"m","max_tokens":5,"messages":[{"role":"user"}])"), "messages[0].content");
   EXPECT_EQ(refused_param(R"("model":"m","max_tokens":5,"messages":[{"role":"user","content":[{"type":"image"}]}])"),
             "messages[0].content[0].type");
-  EXPECT_EQ(refused_param(kAsk + R"(,"tools":[{"name":"f","input_schema":{}}])"), "tools");
+  EXPECT_EQ(refused_param(kAsk + R"(,"tools":[{"input_schema":{}}])"), "tools[0]");
+  EXPECT_EQ(refused_param(kAsk + R"(,"tool_choice":{"type":"any"})"), "tool_choice");
   EXPECT_EQ(refused_param(kAsk + R"(,"temperature":NaN)"), "temperature");
   EXPECT_EQ(refused_param(kAsk + R"(,"stop_sequences":[""])"), "stop_sequences[0]");
   EXPECT_EQ(refused_param(kAsk + R"(,"thinking":{"type":"much"})"), "thinking.type");

@@ -66,7 +66,7 @@ class Suite(Checks):
 
     def test_errors(self):
         for kind, fields in ((anthropic.NotFoundError, {"model": "nope"}), (anthropic.BadRequestError, {"extra_body": {"temperature": 7}}),
-                             (anthropic.BadRequestError, {"tools": [{"name": "f", "input_schema": {"type": "object"}}]})):
+                             (anthropic.BadRequestError, {"tools": [{"name": "", "input_schema": {"type": "object"}}]})):
             try:
                 self.ask(**fields)
                 self.check(kind.__name__, False, fields)

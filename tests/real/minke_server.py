@@ -18,10 +18,10 @@ START_SECONDS = 120
 class Server:
     """`minke serve` on a free port."""
 
-    def __init__(self, minke, *flags):
+    def __init__(self, minke, *flags, model=MODEL):
         environment = {k: v for k, v in os.environ.items() if not k.startswith("MINKE_") or k == "MINKE_MODELS"}
         environment["MINKE_CACHE_DISK"] = "0"
-        self.process = subprocess.Popen([minke, "serve", MODEL, "--port", "0", "--ctx-size", "2048", *flags], env=environment,
+        self.process = subprocess.Popen([minke, "serve", model, "--port", "0", "--ctx-size", "2048", *flags], env=environment,
                                         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
                                         text=True)
         self.lines, self.url = [], None
@@ -93,7 +93,7 @@ class Checks:
         sys.exit(1 if self.failed else 0)
 
 
-def need_model(minke):
-    if MODEL not in subprocess.run([minke, "list"], capture_output=True, text=True, check=True).stdout:
-        print(f"SKIPPED: {MODEL} is not in the store")
+def need_model(minke, model=MODEL):
+    if model.split("@")[0] not in subprocess.run([minke, "list"], capture_output=True, text=True, check=True).stdout:
+        print(f"SKIPPED: {model} is not in the store")
         sys.exit(77)

@@ -189,9 +189,6 @@ class Suite(Checks):
         self.check("too long", long and long.code == "context_length_exceeded", long)
         biased = self.chat(logit_bias={"0": -100}, presence_penalty=0.5, frequency_penalty=0.5)
         self.check("biases and penalties are taken", biased.choices[0].message.content, biased)
-        tools = [{"type": "function", "function": {"name": "f", "parameters": {}}}]
-        refused = self.refused(openai.BadRequestError, lambda: self.chat(tools=tools))
-        self.check("tools are refused by name", refused and refused.param == "tools", refused)
         self.check("no such route", self.server.post("/v1/nothing", {})[0] == 404)
         self.check("422 of DeepSeek's", self.server.post("/chat/completions", {"model": MODEL, "messages": 5})[0] == 422)
         self.check("nested deeply", self.server.post("/v1/chat/completions", b'{"a":' + b"[" * 200000)[0] == 400)

@@ -234,6 +234,15 @@ TEST(ToolReply, Llama) {
   EXPECT_EQ(read(kLlama, R"({"name": "search", "parameters": {}} or so)"), said(" or so", {{"search", "{}"}}));
 }
 
+TEST(ToolReply, AnAnswerInJsonStreams) {
+  const auto encoding = ChatEncoding::create(Encoding::qwen2_5);
+  ToolReplyParser parser(*encoding, offered(), false, [](std::string_view) { return true; });
+  std::vector<ReplyPart> parts;
+  parser.push("{\"answer\": 4", parts);
+  ASSERT_EQ(parts.size(), 1U);
+  EXPECT_EQ(parts[0].text, "{\"answer\": 4");
+}
+
 // Qwen2.5-Coder leaves the markers out.
 TEST(ToolReply, BareCallsOfQwenCoder) {
   const ToolReply one = said("", {{"search", R"({"query": "x"})"}});
