@@ -226,12 +226,12 @@ Answer Service::messages(const Call& call) const {
 
 Response Service::count_tokens(const Call& call) const {
   const json::object body = parse_body(call.body);
-  const MessagesRequest asked = parse_messages_request(Fields(body), true);
+  MessagesRequest asked = parse_messages_request(Fields(body), true);
   const Model& model = find(asked.common.model, call.dialect);
-  const Prompt prompt = model.chat_prompt({.messages = asked.messages,
-                                           .thinking = asked.thinking,
-                                           .continue_last = asked.continue_last,
-                                           .tools = &asked.tools});
+  const engine::Request request = engine_request(model, asked.common, asked.thinking, call.identity);
+  const Prompt prompt = tool_prompt(
+      model, {.messages = {}, .thinking = asked.thinking, .continue_last = asked.continue_last, .tools = &asked.tools},
+      asked.messages, request, "toolu_");
   return json_response({{"input_tokens", prompt.tokens.size()}});
 }
 
