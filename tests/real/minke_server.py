@@ -94,6 +94,6 @@ class Checks:
 
 
 def need_model(minke, model=MODEL):
-    if model.split("@")[0] not in subprocess.run([minke, "list"], capture_output=True, text=True, check=True).stdout:
+    if model not in subprocess.run([minke, "list"], capture_output=True, text=True, check=True).stdout:
         print(f"SKIPPED: {model} is not in the store")
         sys.exit(77)

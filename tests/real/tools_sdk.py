@@ -15,7 +15,7 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from minke_server import Checks, Server, need_model
 
-MODEL = "qwen2.5-coder@0.5b"
+MODEL = "qwen2.5-coder:0.5b"
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string", "description": "The city's name"}}, "required": ["city"]}
 FUNCTION = {"name": "get_weather", "description": "Tells the weather in a city now.", "parameters": SCHEMA}
 TOOLS = [{"type": "function", "function": FUNCTION}]
