@@ -1,7 +1,11 @@
 #include "cli/chat_model.h"
 
+#include <chrono>
 #include <exception>
+#include <limits>
+#include <optional>
 #include <utility>
+#include <variant>
 
 #include "base/cat.h"
 #include "base/error.h"
@@ -21,8 +25,9 @@ class ReplyStream {
 
   text::ReplyDelta push(text::TokenId id) { return parser_.push(decoder_.push(id)); }
 
-  text::ReplyDelta finish() {
-    text::ReplyDelta delta = parser_.push(decoder_.finish());
+  /// `tail`: bytes after the last token's.
+  text::ReplyDelta finish(std::string_view tail) {
+    text::ReplyDelta delta = parser_.push(base::cat(decoder_.push(tail), decoder_.finish()));
     const text::ReplyDelta rest = parser_.finish();
     delta.thinking += rest.thinking;
     delta.content += rest.content;
@@ -33,6 +38,11 @@ class ReplyStream {
   text::StreamDecoder decoder_;
   text::ReplyParser parser_;
 };
+
+engine::EngineOptions with_bytes(engine::EngineOptions options, const TextModel& text) {
+  if (!options.token_bytes) options.token_bytes = token_bytes(*text.tokenizer);
+  return options;
+}
 
 base::Error with_context_flag(const base::Error& error, const engine::EngineInfo& info) {
   std::string hint = "shorten the prompt";
@@ -50,10 +60,22 @@ ChatModel::ChatModel(std::shared_ptr<const formats::Checkpoint> checkpoint, Text
     : checkpoint_(std::move(checkpoint)),
       text_(std::move(text)),
       defaults_(models::read_sampling_defaults(*checkpoint_)),
-      engine_(*checkpoint_, options) {}
+      engine_(*checkpoint_, with_bytes(options, text_)) {}
 
-Reply ChatModel::reply(const Prompt& prompt, const engine::SamplingParams& sampling, std::size_t max_tokens,
-                       const ReplyListener& listener) {
+engine::Request ChatModel::request(const Prompt& prompt, const ReplyOptions& options) const {
+  engine::Request request;
+  request.tokens = prompt.tokens;
+  request.sampling = options.sampling;
+  request.max_tokens = options.max_tokens;
+  request.min_tokens = options.flags.min_tokens;
+  request.stop_tokens = stop_tokens(text_, defaults_);
+  request.ignore_eos = options.flags.ignore_eos;
+  request.stop_strings = options.flags.stops;
+  request.thinking = thinking_options(text_, prompt, options.flags);
+  return request;
+}
+
+Reply ChatModel::reply(const Prompt& prompt, const ReplyOptions& options, const ReplyListener& listener) {
   Reply reply;
   ReplyStream stream(text_, prompt);
   // The engine must not be left through a callback: what a listener throws waits here.
@@ -85,19 +107,80 @@ Reply ChatModel::reply(const Prompt& prompt, const engine::SamplingParams& sampl
     });
   };
   try {
-    engine::Request request;
-    request.tokens = prompt.tokens;
-    request.sampling = sampling;
-    request.max_tokens = max_tokens;
-    request.stop_tokens = stop_tokens(text_, defaults_);
-    reply.outcome = engine_.generate(std::move(request), callbacks);
+    reply.outcome = engine_.generate(request(prompt, options), callbacks);
   } catch (const base::Error& error) {
     if (error.code() == base::ErrorCode::context_overflow) throw with_context_flag(error, engine_.info());
     throw;
   }
   if (thrown) std::rethrow_exception(thrown);
-  deliver(stream.finish());
+  deliver(stream.finish(reply.outcome.tail));
   return reply;
+}
+
+std::vector<Reply> ChatModel::samples(const Prompt& prompt, const ReplyOptions& options, std::size_t samples,
+                                      const ReplyListener& listener) {
+  std::vector<Reply> replies(samples);
+  std::vector<ReplyStream> streams(samples, ReplyStream(text_, prompt));
+  const auto add = [](Reply& reply, const text::ReplyDelta& delta) {
+    reply.thinking += delta.thinking;
+    reply.content += delta.content;
+  };
+  engine::Request asked = request(prompt, options);
+  asked.samples = samples;
+  engine::Reply running;
+  try {
+    running = engine_.submit(std::move(asked));
+  } catch (const base::Error& error) {
+    if (error.code() == base::ErrorCode::context_overflow) throw with_context_flag(error, engine_.info());
+    throw;
+  }
+  while (!running.finished()) {
+    if (listener.cancelled && listener.cancelled()) running.cancel();
+    const std::optional<engine::Event> event = running.wait(std::chrono::milliseconds(50));
+    if (!event) continue;
+    if (const auto* progress = std::get_if<engine::PrefillProgress>(&*event)) {
+      if (listener.prefill) listener.prefill(progress->done, progress->total);
+    } else if (const auto* drawn = std::get_if<engine::TokenDrawn>(&*event)) {
+      replies[drawn->sample].ids.push_back(drawn->token);
+      add(replies[drawn->sample], streams[drawn->sample].push(drawn->token));
+    } else if (const auto* end = std::get_if<engine::Finished>(&*event)) {
+      if (end->error) throw *end->error;  // NOLINT(cert-err09-cpp,cert-err61-cpp): a copy, by value
+      Reply& reply = replies[end->sample];
+      add(reply, streams[end->sample].finish(end->tail));
+      reply.outcome = {.reason = end->reason,
+                       .prompt_tokens = end->usage.prompt_tokens,
+                       .cached_tokens = end->usage.cached_tokens,
+                       .output_tokens = end->usage.output_tokens,
+                       .thinking_tokens = end->usage.thinking_tokens,
+                       .stop_string = end->stop_string,
+                       .tail = end->tail,
+                       .prefill_seconds = end->timings.prefill_seconds,
+                       .decode_seconds = end->timings.decode_seconds};
+    }
+  }
+  return replies;
+}
+
+engine::ThinkingOptions thinking_options(const TextModel& text, const Prompt& prompt, const ReplyFlags& flags) {
+  engine::ThinkingOptions thinking;
+  if (flags.think_max)
+    thinking.max_tokens =
+        *flags.think_max < 0 ? std::numeric_limits<std::size_t>::max() : static_cast<std::size_t>(*flags.think_max);
+  thinking.min_tokens = flags.think_min;
+  if (!prompt.chat || !text.encoding || text.encoding->think_end().empty()) return thinking;
+  const text::Tokenizer& tokenizer = *text.tokenizer;
+  const auto end = tokenizer.find(text.encoding->think_end());
+  if (!end) return thinking;
+  thinking.end = *end;
+  thinking.begin = tokenizer.find(text.encoding->think_begin()).value_or(-1);
+  thinking.open = prompt.starts_in_thinking;
+  tokenizer.encode("\n", text::ControlText::ordinary, thinking.close);
+  thinking.close.push_back(*end);
+  tokenizer.encode("\n\n", text::ControlText::ordinary, thinking.close);
+  tokenizer.encode(flags.think_wait, text::ControlText::ordinary, thinking.wait);
+  thinking.most_waits = flags.think_waits;
+  thinking.close_cycles = !flags.think_cycles;
+  return thinking;
 }
 
 Prompt chat_prompt(const TextModel& text, std::span<const text::Message> messages, text::Thinking thinking,

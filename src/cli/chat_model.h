@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "cli/model_source.h"
+#include "cli/options.h"
 #include "engine/engine.h"
 #include "text/chat.h"
 #include "text/reply_parser.h"
@@ -25,6 +26,13 @@ struct Reply {
   std::string thinking, content;
   std::vector<text::TokenId> ids;  ///< as drawn, the stop token left out
   engine::Outcome outcome;
+};
+
+/// What is asked of a reply.
+struct ReplyOptions {
+  engine::SamplingParams sampling;
+  std::size_t max_tokens = 0;  ///< 0: until the context is full
+  ReplyFlags flags;
 };
 
 struct ReplyListener {
@@ -45,15 +53,24 @@ class ChatModel {
   engine::EngineInfo info() const { return engine_.info(); }
 
   /// Throws what `listener` throws, after the reply was ended. Error(context_overflow) names the flag to change.
-  Reply reply(const Prompt& prompt, const engine::SamplingParams& sampling, std::size_t max_tokens,
-              const ReplyListener& listener);
+  Reply reply(const Prompt& prompt, const ReplyOptions& options, const ReplyListener& listener);
+  /// Several to the same prompt, drawn side by side (EngineOptions::sequences at least `samples`). The listener hears
+  /// of no text.
+  std::vector<Reply> samples(const Prompt& prompt, const ReplyOptions& options, std::size_t samples,
+                             const ReplyListener& listener);
 
  private:
+  engine::Request request(const Prompt& prompt, const ReplyOptions& options) const;
+
   std::shared_ptr<const formats::Checkpoint> checkpoint_;
   TextModel text_;
   models::SamplingDefaults defaults_;
   engine::Engine engine_;
 };
+
+/// How this model's replies to `prompt` think, and what `flags` want of that. Nothing to control where the family does
+/// not think, the prompt is no chat, or the markers are not tokens of their own.
+engine::ThinkingOptions thinking_options(const TextModel& text, const Prompt& prompt, const ReplyFlags& flags);
 
 /// Messages through the encoding.
 /// `date`: as RenderOptions.

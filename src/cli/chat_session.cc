@@ -34,8 +34,9 @@ class EngineBackend final : public ChatBackend {
 
   ChatReply generate(std::span<const text::Message> messages, const ChatSettings& settings,
                      const ChatCallbacks& callbacks) override {
-    const SamplingChoice sampling = choose_sampling(settings.sampling, model_.sampling_defaults(),
-                                                    model_.text().encoding->kind(), settings.thinking);
+    const SamplingChoice sampling =
+        choose_sampling(settings.sampling, model_.sampling_defaults(), model_.text().encoding->kind(),
+                        settings.thinking, model_.text().tokenizer.get());
     const Prompt prompt = chat_prompt(model_.text(), messages, settings.thinking, options_.date);
     Progress progress("reading", environment_.stderr_terminal);
     ReplyListener listener;
@@ -45,7 +46,7 @@ class EngineBackend final : public ChatBackend {
       progress.clear();
       callbacks.delta(delta);
     };
-    Reply reply = model_.reply(prompt, sampling.params, settings.max_tokens.value_or(0), listener);
+    Reply reply = model_.reply(prompt, {sampling.params, settings.max_tokens.value_or(0), options_.reply}, listener);
     ChatReply result;
     result.thinking = std::move(reply.thinking);
     result.content = std::move(reply.content);

@@ -13,6 +13,7 @@ struct ChatOptions {
   ChatSettings settings;
   std::string system;  ///< system prompt; empty: none
   std::string date;    ///< for encodings that print one
+  ReplyFlags reply;
   bool hide_thinking = false;
   bool quiet = false;  ///< no footers
 };

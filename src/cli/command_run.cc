@@ -1,10 +1,13 @@
 // minke run: one reply, or a chat in the terminal.
 #include <unistd.h>
 
+#include <algorithm>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 #include <boost/json/array.hpp>
@@ -27,6 +30,7 @@
 #include "cli/reply_printer.h"
 #include "cli/sampling_choice.h"
 #include "cli/text_format.h"
+#include "text/vote.h"
 
 namespace minke::cli {
 namespace {
@@ -38,7 +42,10 @@ struct RunFlags {
   EngineFlags engine;
   CacheFlags cache;
   SamplingFlags sampling;
+  ReplyFlags reply;
   ChatFlags chat;
+  std::size_t samples = 1;
+  std::string vote;
   std::int64_t max_tokens = -1;
   bool raw = false, special = false, hide_thinking = false, json = false, verbose = false, quiet = false;
 
@@ -69,7 +76,15 @@ void add_flags(CLI::App& app, RunFlags& flags) {
   app.add_flag("--json", flags.json, "Print the reply as one JSON object when it is complete");
   app.add_flag("-q,--quiet", flags.quiet, "No start line and no footer");
   app.add_flag("-v,--verbose", flags.verbose, "Say more about how the model is run");
+  auto* samples = app.add_option("--samples", flags.samples, "Draw so many replies side by side")
+                      ->check(CLI::Range(std::size_t{1}, std::size_t{256}))
+                      ->option_text("N");
+  app.add_option("--vote", flags.vote,
+                 "Of the samples, the answer that most give: last-number, boxed (\\boxed{...}) or regex:PATTERN")
+      ->option_text("RULE")
+      ->needs(samples);
   add_sampling_flags(app, flags.sampling);
+  add_reply_flags(app, flags.reply);
   add_chat_flags(app, flags.chat);
   add_engine_flags(app, flags.engine, ContextFlag::with);
   add_speculation_flag(app, flags.engine);
@@ -102,6 +117,7 @@ std::unique_ptr<ChatModel> load(const Session& session, const RunFlags& flags, O
   Progress progress("loading", session.environment.stderr_terminal);
   engine::EngineOptions options = flags.engine.options(kernels::Numerics::fast);
   flags.cache.apply(session.environment, options);
+  options.sequences = flags.samples;
   options.progress = [&progress](std::uint64_t done, std::uint64_t total) {
     progress.update(done, total, base::cat(byte_text(done), " of ", byte_text(total)));
   };
@@ -114,9 +130,9 @@ std::unique_ptr<ChatModel> load(const Session& session, const RunFlags& flags, O
 
 SamplingChoice sampling_for(const RunFlags& flags, const ChatModel& model) {
   const auto& encoding = model.text().encoding;
-  SamplingChoice choice =
-      choose_sampling(flags.sampling, model.sampling_defaults(),
-                      encoding ? std::optional(encoding->kind()) : std::nullopt, flags.chat.thinking());
+  SamplingChoice choice = choose_sampling(flags.sampling, model.sampling_defaults(),
+                                          encoding ? std::optional(encoding->kind()) : std::nullopt,
+                                          flags.chat.thinking(), model.text().tokenizer.get());
   if (flags.verbose) {
     note(base::cat("minke: ", sampling_text(choice.params), ", seed ", choice.params.seed, " (defaults ", choice.source,
                    ")"));
@@ -136,7 +152,7 @@ Prompt make_prompt(const RunFlags& flags, const TextModel& text, const std::stri
   return chat_prompt(text, messages, flags.chat.thinking(), flags.chat.date_text());
 }
 
-std::string reply_json(const Reply& reply, const engine::SamplingParams& sampling) {
+boost::json::object reply_object(const Reply& reply) {
   boost::json::object object;
   object["content"] = base::to_valid_utf8(reply.content);
   object["thinking"] = base::to_valid_utf8(reply.thinking);
@@ -147,15 +163,85 @@ std::string reply_json(const Reply& reply, const engine::SamplingParams& samplin
   object["prompt_tokens"] = reply.outcome.prompt_tokens;
   object["cached_tokens"] = reply.outcome.cached_tokens;
   object["output_tokens"] = reply.outcome.output_tokens;
+  object["thinking_tokens"] = reply.outcome.thinking_tokens;
   object["prefill_seconds"] = reply.outcome.prefill_seconds;
   object["decode_seconds"] = reply.outcome.decode_seconds;
   object["drafted_tokens"] = reply.outcome.drafted_tokens;
   object["accepted_tokens"] = reply.outcome.accepted_tokens;
+  return object;
+}
+
+std::string reply_json(const Reply& reply, const engine::SamplingParams& sampling) {
+  boost::json::object object = reply_object(reply);
   object["seed"] = sampling.seed;
   return boost::json::serialize(object) + "\n";
 }
 
+std::string samples_json(std::span<const Reply> replies, const std::optional<text::Vote>& vote,
+                         const engine::SamplingParams& sampling) {
+  boost::json::object object;
+  boost::json::array samples;
+  for (std::size_t i = 0; i < replies.size(); ++i) {
+    boost::json::object one = reply_object(replies[i]);
+    if (vote && vote->answers[i]) one["answer"] = base::to_valid_utf8(*vote->answers[i]);
+    samples.emplace_back(std::move(one));
+  }
+  object["samples"] = std::move(samples);
+  if (vote) {
+    object["answer"] = vote->answer ? boost::json::value(base::to_valid_utf8(*vote->answer)) : boost::json::value();
+    object["votes"] = vote->votes;
+    object["winner"] = vote->winner;
+  }
+  object["seed"] = sampling.seed;
+  return boost::json::serialize(object) + "\n";
+}
+
+/// The winning reply, or all of them, and what the vote says.
+int show_samples(const Session& session, const RunFlags& flags, std::span<const Reply> replies,
+                 const engine::SamplingParams& sampling) {
+  std::optional<text::Vote> vote;
+  if (!flags.vote.empty()) {
+    std::vector<std::string> contents;
+    for (const Reply& reply : replies) contents.push_back(reply.content);
+    vote = text::vote(contents, text::AnswerRule::parse(flags.vote));
+  }
+  Output out(STDOUT_FILENO, "standard output");
+  if (flags.json) {
+    out.write(samples_json(replies, vote, sampling));
+  } else {
+    for (std::size_t i = 0; i < replies.size(); ++i) {
+      if (vote && i != vote->winner) continue;
+      if (!vote && !flags.quiet) note(base::cat("minke: sample ", i + 1, " of ", replies.size(), "\n"));
+      ReplyPrinter printer(session.environment, flags.hide_thinking, out);
+      printer.print({replies[i].thinking, replies[i].content});
+      printer.finish();
+    }
+    out.flush();
+  }
+  if (vote && !flags.quiet) {
+    note(vote->answer
+             ? base::cat("minke: ", vote->votes, " of ", replies.size(), " samples answer ", *vote->answer, "\n")
+             : std::string("minke: no sample has an answer\n"));
+  }
+  std::size_t tokens = 0;
+  double seconds = 0;
+  bool cancelled = false;
+  for (const Reply& reply : replies) {
+    tokens += reply.outcome.output_tokens;
+    seconds = std::max(seconds, reply.outcome.decode_seconds);
+    cancelled = cancelled || reply.outcome.reason == engine::FinishReason::cancelled;
+  }
+  if (!flags.quiet) {
+    engine::Outcome all = replies.front().outcome;
+    all.output_tokens = tokens;
+    all.decode_seconds = seconds;
+    note(base::cat(footer_text(all), "\n"));
+  }
+  return cancelled ? kInterruptedStatus : 0;
+}
+
 int answer_once(const Session& session, const RunFlags& flags, const std::string& given) {
+  if (!flags.vote.empty()) (void)text::AnswerRule::parse(flags.vote);  // before the weights are loaded
   Opened opened = open_model(session, flags);
   const Prompt prompt = make_prompt(flags, opened.text, given);
   const auto model = load(session, flags, std::move(opened));
@@ -177,7 +263,13 @@ int answer_once(const Session& session, const RunFlags& flags, const std::string
     progress.clear();
     if (!flags.json) printer.print(delta);
   };
-  const Reply reply = model->reply(prompt, sampling.params, flags.token_limit(), listener);
+  const ReplyOptions options{sampling.params, flags.token_limit(), flags.reply};
+  if (flags.samples > 1 || !flags.vote.empty()) {
+    const std::vector<Reply> replies = model->samples(prompt, options, flags.samples, listener);
+    progress.clear();
+    return show_samples(session, flags, replies, sampling.params);
+  }
+  const Reply reply = model->reply(prompt, options, listener);
   progress.clear();
   if (flags.json) out.write(reply_json(reply, sampling.params));
   printer.finish();
@@ -190,14 +282,15 @@ int answer_once(const Session& session, const RunFlags& flags, const std::string
 }
 
 int chat(const Session& session, const RunFlags& flags) {
-  if (flags.raw || flags.json) {
-    throw UsageError("--raw and --json need a prompt", "give one with -p TEXT, -f FILE or through a pipe");
+  if (flags.raw || flags.json || flags.samples > 1) {
+    throw UsageError("--raw, --json and --samples need a prompt", "give one with -p TEXT, -f FILE or through a pipe");
   }
   const auto model = load(session, flags, open_model(session, flags));
   ChatOptions options;
   options.settings.sampling = flags.sampling;
   options.settings.thinking = flags.chat.thinking();
   if (flags.max_tokens > 0) options.settings.max_tokens = flags.token_limit();
+  options.reply = flags.reply;
   options.system = flags.system;
   options.date = flags.chat.date_text();
   options.hide_thinking = flags.hide_thinking;

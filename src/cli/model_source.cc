@@ -97,6 +97,12 @@ std::unique_ptr<text::Tokenizer> open_tokenizer(const hub::ModelStore& store, co
   return tokenizer;
 }
 
+std::shared_ptr<const engine::TokenBytes> token_bytes(const text::Tokenizer& tokenizer) {
+  return std::make_shared<engine::TokenBytes>(tokenizer.vocab_size(), [&tokenizer](engine::TokenId id) {
+    return engine::TokenBytes::Entry{.bytes = tokenizer.piece(id), .control = tokenizer.is_control(id)};
+  });
+}
+
 std::vector<text::TokenId> stop_tokens(const TextModel& text, const models::SamplingDefaults& defaults) {
   std::vector<text::TokenId> ids = text.tokenizer->eos();
   if (text.encoding) {

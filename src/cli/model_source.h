@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/token_bytes.h"
 #include "formats/checkpoint.h"
 #include "hub/model_store.h"
 #include "models/config.h"
@@ -36,6 +37,9 @@ TextModel open_plain_text(const formats::Checkpoint& checkpoint);
 /// A tokenizer alone, of a MODEL, of a tokenizer.json, or of a folder that holds one. Control tokens are those of the
 /// model's encoding, or, when none can be told, those of any family.
 std::unique_ptr<text::Tokenizer> open_tokenizer(const hub::ModelStore& store, const std::string& model_or_json);
+
+/// What the engine knows of text: for EngineOptions::token_bytes.
+std::shared_ptr<const engine::TokenBytes> token_bytes(const text::Tokenizer& tokenizer);
 
 /// Everything that ends a reply, each id once: the encoding's end tokens, the tokenizer's and the checkpoint's.
 std::vector<text::TokenId> stop_tokens(const TextModel& text, const models::SamplingDefaults& defaults);

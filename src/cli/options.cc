@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <charconv>
 #include <ctime>
 #include <limits>
 #include <string>
@@ -18,6 +19,7 @@ constexpr std::size_t kMaxThreads = 1024;
 constexpr std::uint64_t kMaxContext = std::uint64_t{1} << 32;
 constexpr const char* kModelGroup = "How the model is run";
 constexpr const char* kSamplingGroup = "How tokens are drawn";
+constexpr const char* kReplyGroup = "When a reply ends";
 constexpr const char* kChatGroup = "How messages become a prompt";
 
 std::vector<std::string> isa_names() {
@@ -45,6 +47,24 @@ std::string check_numa(const std::string& text) {
                       std::all_of(text.begin(), text.end(), [](unsigned char c) { return std::isdigit(c) != 0; });
   if (number && std::stoul(text) != 0) return {};
   return base::cat("expected auto, off or a number from 1 to 999, got ", text);
+}
+
+/// "ID=X" each.
+std::vector<engine::LogitBias> parse_biases(const std::vector<std::string>& given) {
+  std::vector<engine::LogitBias> biases;
+  for (const std::string& text : given) {
+    engine::LogitBias one;
+    const char* const end = text.data() + text.size();
+    const auto id = std::from_chars(text.data(), end, one.token);
+    bool good = id.ec == std::errc() && one.token >= 0 && id.ptr != end && *id.ptr == '=';
+    if (good) {
+      const auto value = std::from_chars(id.ptr + 1, end, one.bias);
+      good = value.ec == std::errc() && value.ptr == end && one.bias >= -100 && one.bias <= 100;
+    }
+    if (!good) throw CLI::ValidationError("--logit-bias", base::cat("expected ID=X, X from -100 to 100, got ", text));
+    biases.push_back(one);
+  }
+  return biases;
 }
 
 std::string environment_name(std::string_view flag) {
@@ -139,7 +159,50 @@ void add_sampling_flags(CLI::App& app, SamplingFlags& flags) {
       ->check(CLI::Range(0.0, 1.0));
   option("--repeat-penalty", flags.repeat_penalty, "Divide the logits of tokens seen before by X; 1: off", "X")
       ->check(CLI::Range(0.0, 10.0));
+  option("--presence-penalty", flags.presence_penalty, "Take X from the logit of each token that is in the reply", "X")
+      ->check(CLI::Range(-2.0, 2.0));
+  option("--frequency-penalty", flags.frequency_penalty, "The same, as often as it is there", "X")
+      ->check(CLI::Range(-2.0, 2.0));
+  option("--dry-multiplier", flags.dry_multiplier,
+         "DRY: lower a token that would go on with what stood there before by X * base ^ (length - allowed); 0: off",
+         "X")
+      ->check(CLI::Range(0.0, 100.0));
+  option("--dry-base", flags.dry_base, "DRY's base (default: 1.75)", "X")->check(CLI::Range(1.0, 10.0));
+  option("--dry-allowed-length", flags.dry_allowed_length,
+         "DRY: longest repetition that is let be, plus 1 (default: 2)", "N")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1000}));
+  option("--dry-range", flags.dry_range, "DRY: last tokens that are looked at, the prompt's too (default: 0, all)", "N")
+      ->check(CLI::Range(std::int64_t{0}, std::int64_t{1000000000}));
+  option("--dry-breaker", flags.dry_breakers,
+         "DRY: a repetition does not reach over this text; may be repeated (default: newline : \" *)", "TEXT")
+      ->allow_extra_args(false);
+  app.add_option_function<std::vector<std::string>>(
+         "--logit-bias", [&flags](const std::vector<std::string>& given) { flags.logit_bias = parse_biases(given); },
+         "Add X to the logit of token ID (-100 to 100: never to always); may be repeated")
+      ->allow_extra_args(false)
+      ->option_text("ID=X")
+      ->group(kSamplingGroup);
   option("-s,--seed", flags.seed, "Seed; the same seed gives the same reply (default: drawn anew)", "N");
+}
+
+void add_reply_flags(CLI::App& app, ReplyFlags& flags) {
+  const auto option = [&app](const char* names, auto& value, const char* text, const char* type) {
+    return app.add_option(names, value, text)->option_text(type)->group(kReplyGroup);
+  };
+  option("--stop", flags.stops, "End the answer before this text; may be repeated", "TEXT")->allow_extra_args(false);
+  option("--min-tokens", flags.min_tokens, "Let the model end its reply only after so many tokens", "N");
+  app.add_flag("--ignore-eos", flags.ignore_eos, "Never let the model end its reply")->group(kReplyGroup);
+  option("--think-max", flags.think_max,
+         "Most tokens of thinking: then it is closed and the model answers; -1: no limit (default: three quarters of "
+         "the reply, at most 32768)",
+         "N")
+      ->check(CLI::Range(std::int64_t{-1}, std::int64_t{1} << 32));
+  option("--think-min", flags.think_min, "When the model stops thinking before so many tokens, have it go on", "N");
+  option("--think-wait", flags.think_wait, "What is written to have it go on (default: Wait)", "TEXT");
+  option("--think-waits", flags.think_waits, "At most so often (default: 4)", "N")
+      ->check(CLI::Range(std::size_t{0}, engine::ThinkingOptions::kMostWaits));
+  app.add_flag("--think-cycles", flags.think_cycles, "Do not close thinking that has come to repeat itself exactly")
+      ->group(kReplyGroup);
 }
 
 std::optional<text::Encoding> ChatFlags::encoding_choice() const {

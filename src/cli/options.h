@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "engine/engine.h"
 #include "text/chat.h"
@@ -36,10 +37,26 @@ void add_speculation_flag(CLI::App& app, EngineFlags& flags);
 /// How tokens are drawn; what is not given comes from the checkpoint or its family.
 struct SamplingFlags {
   std::optional<double> temperature, top_p, min_p, repeat_penalty;
-  std::optional<std::int64_t> top_k;
+  std::optional<double> presence_penalty, frequency_penalty, dry_multiplier, dry_base;
+  std::optional<std::int64_t> top_k, dry_allowed_length, dry_range;
+  std::vector<std::string> dry_breakers = {"\n", ":", "\"", "*"};  ///< as its first implementation has them
+  std::vector<engine::LogitBias> logit_bias;
   std::optional<std::uint64_t> seed;
 };
 void add_sampling_flags(CLI::App& app, SamplingFlags& flags);
+
+/// When a reply ends, and how long it thinks.
+struct ReplyFlags {
+  std::vector<std::string> stops;
+  std::size_t min_tokens = 0;
+  bool ignore_eos = false;
+  std::optional<std::int64_t> think_max;  ///< -1: no limit
+  std::size_t think_min = 0;
+  std::string think_wait = "Wait";
+  std::size_t think_waits = 4;
+  bool think_cycles = false;  ///< cycles are left alone
+};
+void add_reply_flags(CLI::App& app, ReplyFlags& flags);
 
 /// How messages become a prompt.
 struct ChatFlags {

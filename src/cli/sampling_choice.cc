@@ -1,6 +1,8 @@
 #include "cli/sampling_choice.h"
 
+#include <algorithm>
 #include <random>
+#include <utility>
 
 #include "base/cat.h"
 
@@ -59,7 +61,8 @@ std::uint64_t random_seed() {
 }  // namespace
 
 SamplingChoice choose_sampling(const SamplingFlags& flags, const models::SamplingDefaults& defaults,
-                               std::optional<text::Encoding> encoding, text::Thinking thinking) {
+                               std::optional<text::Encoding> encoding, text::Thinking thinking,
+                               const text::Tokenizer* tokenizer) {
   SamplingChoice choice;
   engine::SamplingParams& p = choice.params;
   p.repeat_penalty = defaults.repeat_penalty.value_or(1.0);
@@ -82,9 +85,32 @@ SamplingChoice choose_sampling(const SamplingFlags& flags, const models::Samplin
   p.top_k = flags.top_k.value_or(p.top_k);
   p.min_p = flags.min_p.value_or(p.min_p);
   p.repeat_penalty = flags.repeat_penalty.value_or(p.repeat_penalty);
+  p.presence_penalty = flags.presence_penalty.value_or(p.presence_penalty);
+  p.frequency_penalty = flags.frequency_penalty.value_or(p.frequency_penalty);
+  p.logit_bias = flags.logit_bias;
+  p.dry.multiplier = flags.dry_multiplier.value_or(p.dry.multiplier);
+  p.dry.base = flags.dry_base.value_or(p.dry.base);
+  p.dry.allowed_length = flags.dry_allowed_length.value_or(p.dry.allowed_length);
+  p.dry.range = flags.dry_range.value_or(p.dry.range);
+  if (tokenizer != nullptr && p.dry.multiplier > 0)
+    for (const std::string& breaker : flags.dry_breakers)
+      if (auto tokens = breaker_tokens(*tokenizer, breaker); !tokens.empty())
+        p.dry.breakers.push_back(std::move(tokens));
   p.seed = flags.seed ? *flags.seed : random_seed();
   p.validate();
   return choice;
+}
+
+std::vector<std::int32_t> breaker_tokens(const text::Tokenizer& tokenizer, std::string_view text) {
+  if (text.empty()) return {};
+  const std::vector<text::TokenId> letter = tokenizer.encode("a");
+  std::vector<text::TokenId> both = tokenizer.encode(base::cat("a", text));
+  if (both.size() > letter.size() && std::equal(letter.begin(), letter.end(), both.begin())) {
+    both.erase(both.begin(), both.begin() + static_cast<std::ptrdiff_t>(letter.size()));
+  } else if (!both.empty()) {
+    both.erase(both.begin(), both.end() - 1);
+  }
+  return both;
 }
 
 std::string sampling_text(const engine::SamplingParams& params) {
@@ -95,6 +121,10 @@ std::string sampling_text(const engine::SamplingParams& params) {
     if (params.min_p > 0.0) text += base::cat(", min-p ", params.min_p);
   }
   if (params.repeat_penalty != 1.0) text += base::cat(", repeat penalty ", params.repeat_penalty);
+  if (params.presence_penalty != 0) text += base::cat(", presence penalty ", params.presence_penalty);
+  if (params.frequency_penalty != 0) text += base::cat(", frequency penalty ", params.frequency_penalty);
+  if (params.dry.multiplier != 0) text += base::cat(", DRY ", params.dry.multiplier);
+  if (!params.logit_bias.empty()) text += base::cat(", ", params.logit_bias.size(), " biases");
   return text;
 }
 

@@ -3,11 +3,14 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "cli/options.h"
 #include "engine/sampling.h"
 #include "models/config.h"
 #include "text/chat.h"
+#include "text/tokenizer.h"
 
 namespace minke::cli {
 
@@ -16,9 +19,14 @@ struct SamplingChoice {
   std::string source;  ///< where the defaults came from, for people
 };
 
-/// `encoding`: unset for raw text, which has no family.
+/// `encoding`: unset for raw text, which has no family. `tokenizer`: for DRY's breakers, which stay unset without it.
 SamplingChoice choose_sampling(const SamplingFlags& flags, const models::SamplingDefaults& defaults,
-                               std::optional<text::Encoding> encoding, text::Thinking thinking);
+                               std::optional<text::Encoding> encoding, text::Thinking thinking,
+                               const text::Tokenizer* tokenizer = nullptr);
+
+/// The tokens of `text` as they stand behind a letter; of one that merges with it the last, as DRY's first
+/// implementation takes it. Empty for a text without tokens.
+std::vector<std::int32_t> breaker_tokens(const text::Tokenizer& tokenizer, std::string_view text);
 
 /// "temperature 0.6, top-p 0.95": what is off is left out, and so is the seed.
 std::string sampling_text(const engine::SamplingParams& params);

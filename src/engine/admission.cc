@@ -66,6 +66,7 @@ void Core::enqueue(std::shared_ptr<ReplyRecord> record, Clock::time_point submit
   const Request& request = sequence->request();
   sequence->unforked = request.samples - 1;
   sequence->tokens = request.tokens;
+  sequence->control = ReplyControl(request, sequence->record->control, sequence->record->most_tokens);
   sequence->realm = realm(options_, "tenant", request.salt);
   sequence->shared_blocks = std::min(request.shared_prefix, request.tokens.size()) / kernels::kKvBlock;
   sequence->submitted = submitted;

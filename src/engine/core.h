@@ -143,6 +143,7 @@ class Core {
   void pool_hidden(Sequence& sequence, const Slice& slice);
   void fork(Sequence& sequence, std::span<float> logits);
   TokenId draw(Sequence& sequence, std::span<float> logits);
+  TokenId sample(const Sequence& sequence, std::span<float> logits);
   void finish(Sequence& sequence, FinishReason reason, const base::Error* error = nullptr);
   void touch(const Sequence& sequence);
 

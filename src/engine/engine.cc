@@ -137,7 +137,7 @@ struct Engine::Impl {
   }
 
   void check_tokens(std::span<const TokenId> tokens) const;
-  void check(const Request& request) const;
+  ControlPlan check(const Request& request) const;
   void run();
   void drain();
   void tell();
@@ -171,7 +171,7 @@ void Engine::Impl::check_tokens(std::span<const TokenId> tokens) const {
                 "Raise --ctx-size, or shorten the conversation.");
 }
 
-void Engine::Impl::check(const Request& request) const {
+ControlPlan Engine::Impl::check(const Request& request) const {
   check_tokens(request.tokens);
   request.sampling.validate();
   check_range("samples", request.samples, 1, options.sequences);
@@ -179,6 +179,7 @@ void Engine::Impl::check(const Request& request) const {
   if (request.pooling != Pooling::none && (request.samples != 1 || request.logprobs || request.prompt_logprobs))
     throw Error(ErrorCode::invalid_argument,
                 "pooling: expected neither several samples nor log-probabilities beside it: no token is drawn");
+  return {request, options.token_bytes, decoder.vocab_size()};
 }
 
 void Engine::Impl::drain() {
@@ -320,12 +321,12 @@ const models::DecoderConfig& Engine::config() const { return impl_->decoder.conf
 std::size_t Engine::vocab_size() const { return impl_->decoder.vocab_size(); }
 
 Reply Engine::submit(Request request, std::function<void()> notify) {
-  impl_->check(request);
+  ControlPlan control = impl_->check(request);
   const std::size_t room = impl_->plan.context - request.tokens.size();
   const std::size_t most = request.pooling != Pooling::none ? 1
                            : request.max_tokens == 0        ? room + 1
                                                             : std::min(request.max_tokens, room + 1);
-  auto record = std::make_shared<ReplyRecord>(std::move(request), most);
+  auto record = std::make_shared<ReplyRecord>(std::move(request), most, std::move(control));
   record->notify = std::move(notify);
   const std::shared_ptr<Inbox>& inbox = impl_->inbox;
   {
@@ -347,7 +348,7 @@ Reply Engine::submit(Request request, std::function<void()> notify) {
 Outcome Engine::generate(Request request, const Callbacks& callbacks) {
   Outcome outcome;
   outcome.prompt_tokens = request.tokens.size();
-  impl_->check(request);
+  (void)impl_->check(request);
   if (callbacks.prefill && !callbacks.prefill(0, outcome.prompt_tokens)) {
     outcome.reason = FinishReason::cancelled;
     return outcome;
@@ -378,6 +379,9 @@ Outcome Engine::generate(Request request, const Callbacks& callbacks) {
       outcome.reason = stopped ? FinishReason::cancelled : end->reason;
       if (!stopped) outcome.output_tokens = end->usage.output_tokens;
       outcome.cached_tokens = end->usage.cached_tokens;
+      outcome.thinking_tokens = end->usage.thinking_tokens;
+      outcome.stop_string = end->stop_string;
+      if (!stopped) outcome.tail = end->tail;
       outcome.prefill_seconds = end->timings.prefill_seconds;
       outcome.decode_seconds = end->timings.decode_seconds;
       outcome.drafted_tokens = end->usage.drafted_tokens;

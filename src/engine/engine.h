@@ -15,6 +15,7 @@
 #include "engine/reply.h"
 #include "engine/request.h"
 #include "engine/sampling.h"
+#include "engine/token_bytes.h"
 #include "formats/checkpoint.h"
 #include "kernels/isa.h"
 #include "kernels/kv_layout.h"
@@ -41,6 +42,7 @@ struct EngineOptions {
   /// Tokens that the cache holds, of running replies and reusable ones; 0: `sequences` contexts as far as half of what
   /// memory is left allows, but at least one.
   std::size_t cache_tokens = 0;
+  std::shared_ptr<const TokenBytes> token_bytes;  ///< needed for stop strings
   /// Guess tokens from what the reply and its prompt say already, and run guesses as further rows of a step where
   /// that pays. The same tokens, sooner.
   bool speculate = true;
@@ -66,6 +68,9 @@ struct Outcome {
   std::size_t prompt_tokens = 0;
   std::size_t cached_tokens = 0;  ///< of the prompt, reused from the cache
   std::size_t output_tokens = 0;  ///< the stop token included
+  std::size_t thinking_tokens = 0;
+  std::optional<std::size_t> stop_string;  ///< which of Request::stop_strings ended it
+  std::string tail;                        ///< Finished::tail
   double prefill_seconds = 0;
   double decode_seconds = 0;
   std::size_t drafted_tokens = 0, accepted_tokens = 0;  ///< as Usage

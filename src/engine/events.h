@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <variant>
 #include <vector>
@@ -13,7 +14,7 @@
 namespace minke::engine {
 
 enum class FinishReason {
-  stop,       ///< a stop token; or nothing was to be drawn
+  stop,       ///< a stop token, a stop string; or nothing was to be drawn
   length,     ///< max_tokens reached
   context,    ///< the context is full
   cancelled,  ///< the caller said so
@@ -59,7 +60,8 @@ struct PooledHidden {
 struct Usage {
   std::size_t prompt_tokens = 0;
   std::size_t cached_tokens = 0;    ///< of the prompt, reused when it was first admitted
-  std::size_t output_tokens = 0;    ///< of this sample, the stop token included
+  std::size_t output_tokens = 0;    ///< of this sample: drawn or written by force, the stop token included
+  std::size_t thinking_tokens = 0;  ///< of these, the ones of its thinking
   std::size_t drafted_tokens = 0;   ///< guessed and run (speculation)
   std::size_t accepted_tokens = 0;  ///< of these, right: each saved a step
 };
@@ -74,6 +76,10 @@ struct Timings {
 struct Finished {
   std::size_t sample = 0;
   FinishReason reason = FinishReason::stop;
+  std::optional<std::size_t> stop_string;  ///< which of Request::stop_strings ended it
+  /// The answer's last bytes, after those of the tokens that were reported: of the token in which the stop string
+  /// began.
+  std::string tail;
   Usage usage;
   Timings timings;
   std::optional<base::Error> error;

@@ -105,14 +105,48 @@ TokenId Core::draw(Sequence& sequence, std::span<float> logits) {
   ReplyRecord::Output& output = sequence.output();
   Usage& usage = output.end.usage;
   if (usage.output_tokens == 0) sequence.first_token = Clock::now();
-  const std::size_t at = output.count.load(std::memory_order_relaxed);
+  const std::size_t at = sequence.tokens.size() - sequence.prompt();  // not all before it may be reported yet
   if (request.logprobs) {
     check_finite(logits, sequence.tokens.size());
     logprobs_.read(logits);
     if (*request.logprobs > 0) logprobs_.top({output.top.get() + at * *request.logprobs, *request.logprobs});
   }
+  ReplyControl& control = sequence.control;
+  TokenId token = 0;
+  bool ends = false;
+  if (const auto forced = control.forced()) {
+    token = *forced;
+  } else {
+    const TokenId drawn = sample(sequence, logits);
+    ends = std::find(request.stop_tokens.begin(), request.stop_tokens.end(), drawn) != request.stop_tokens.end();
+    token = control.redirect(drawn, ends);
+    ends = ends && token == drawn;
+  }
+  if (request.logprobs) output.logprobs[at] = logprobs_.of(token);
+
+  usage.output_tokens += 1;
+  if (ends) {
+    finish(sequence, FinishReason::stop);
+    return token;
+  }
+  sequence.tokens.push_back(token);
+  output.tokens[at] = token;
+  control.took(sequence.tokens, sequence.prompt());
+  output.count.store(control.reportable(), std::memory_order_release);
+  if (control.stop()) {
+    finish(sequence, FinishReason::stop);
+  } else if (request.max_tokens != 0 && usage.output_tokens >= request.max_tokens) {
+    finish(sequence, FinishReason::length);
+  } else if (sequence.tokens.size() >= options_.context) {
+    finish(sequence, FinishReason::context);
+  }
+  return token;
+}
+
+TokenId Core::sample(const Sequence& sequence, std::span<float> logits) {
+  const Request& request = sequence.request();
   // Penalties change the row, which other samples and the token's own log-probability still need.
-  const bool may_stop = usage.output_tokens >= request.min_tokens;
+  const bool may_stop = !request.ignore_eos && sequence.output().end.usage.output_tokens >= request.min_tokens;
   if (request.sampling.changes_logits() || !may_stop) {
     std::copy(logits.begin(), logits.end(), row_.begin());
     logits = row_;
@@ -121,29 +155,24 @@ TokenId Core::draw(Sequence& sequence, std::span<float> logits) {
     for (const TokenId stop : request.stop_tokens)
       if (static_cast<std::size_t>(stop) < logits.size()) logits[static_cast<std::size_t>(stop)] = kForbidden;
   sampler_.use(request.sampling, sequence.sample, sequence.prompt());
-  const TokenId token = sampler_.sample(logits, sequence.tokens, sequence.tokens.size());
-  if (request.logprobs) output.logprobs[at] = logprobs_.of(token);
-
-  usage.output_tokens += 1;
-  if (std::find(request.stop_tokens.begin(), request.stop_tokens.end(), token) != request.stop_tokens.end()) {
-    finish(sequence, FinishReason::stop);
-    return token;
-  }
-  sequence.tokens.push_back(token);
-  output.tokens[at] = token;
-  output.count.store(at + 1, std::memory_order_release);
-  if (request.max_tokens != 0 && usage.output_tokens >= request.max_tokens) {
-    finish(sequence, FinishReason::length);
-  } else if (sequence.tokens.size() >= options_.context) {
-    finish(sequence, FinishReason::context);
-  }
-  return token;
+  return sampler_.sample(logits, sequence.tokens, sequence.tokens.size());
 }
 
 /// Its end is written, its blocks go back; remove_finished() takes it from the list.
 void Core::finish(Sequence& sequence, FinishReason reason, const base::Error* error) {
   const Clock::time_point now = Clock::now();
   const std::size_t samples = 1 + sequence.unforked;  // those that never parted end with it
+  {
+    ReplyRecord::Output& output = sequence.output();
+    output.end.usage.thinking_tokens = sequence.control.thinking().tokens();
+    if (const auto& stop = sequence.control.stop()) {
+      output.end.stop_string = stop->index;
+      output.end.tail = stop->tail;
+    } else if (reason != FinishReason::cancelled && reason != FinishReason::error) {
+      // What was held back is text after all; of one that was broken off nobody knows.
+      output.count.store(sequence.tokens.size() - sequence.prompt(), std::memory_order_release);
+    }
+  }
   for (std::size_t i = 0; i < samples; ++i) {
     ReplyRecord::Output& output = sequence.record->outputs[sequence.sample + i];
     Finished& end = output.end;

@@ -22,8 +22,11 @@ std::string_view to_string(FinishReason reason) {
 }
 
 // Not initialised: pages that a reply does not reach are never taken from the system.
-ReplyRecord::ReplyRecord(Request given, std::size_t most)
-    : request(std::move(given)), most_tokens(most), outputs(std::make_unique<Output[]>(request.samples)) {
+ReplyRecord::ReplyRecord(Request given, std::size_t most, ControlPlan plan)
+    : request(std::move(given)),
+      most_tokens(most),
+      control(std::move(plan)),
+      outputs(std::make_unique<Output[]>(request.samples)) {
   for (std::size_t i = 0; i < request.samples; ++i) {
     Output& output = outputs[i];
     output.tokens.reset(new TokenId[most]);

@@ -12,6 +12,7 @@
 
 #include "base/signal.h"
 #include "engine/events.h"
+#include "engine/reply_control.h"
 
 namespace minke::engine {
 
@@ -19,7 +20,7 @@ namespace minke::engine {
 /// appends and counts up. Nothing is overwritten, so a slow reader misses nothing and holds nobody up.
 struct ReplyRecord {
   /// `most_tokens`: the most that any of its samples can draw.
-  ReplyRecord(Request request, std::size_t most_tokens);
+  ReplyRecord(Request request, std::size_t most_tokens, ControlPlan control);
 
   struct Output {
     std::unique_ptr<TokenId[]> tokens;
@@ -32,6 +33,7 @@ struct ReplyRecord {
 
   const Request request;
   const std::size_t most_tokens;
+  const ControlPlan control;
   std::function<void()> notify;  ///< set before the compute thread hears of the record
   base::Signal signal;           ///< raised after each step that wrote here
   std::atomic<bool> cancelled{false};

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/sampling.h"
+#include "engine/thinking.h"
 
 namespace minke::engine {
 
@@ -32,8 +33,13 @@ struct Request {
   std::vector<TokenId> tokens;  ///< the whole history, not empty: the engine finds what it can reuse of it
   SamplingParams sampling;
   std::size_t max_tokens = 0;  ///< 0: until the context is full
-  std::size_t min_tokens = 0;  ///< before so many are drawn, no stop token is
+  std::size_t min_tokens = 0;  ///< before so many are drawn, no stop token is, and no stop string counts
   std::vector<TokenId> stop_tokens;
+  bool ignore_eos = false;  ///< stop tokens are never drawn
+  /// Texts that end the reply, across tokens' boundaries: nothing of one is reported. Looked for in the answer, not in
+  /// thinking; the engine must know its tokens' bytes (EngineOptions::token_bytes).
+  std::vector<std::string> stop_strings;
+  ThinkingOptions thinking;
 
   std::string identity;           ///< who asks: turns are taken between identities
   std::string salt;               ///< whose cache: a prefix is reused only under the salt that computed it

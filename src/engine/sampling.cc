@@ -89,6 +89,7 @@ void SamplingParams::validate() const {
   check_range("repeat_penalty", repeat_penalty, 1e-3, 10);
   check_range("presence_penalty", presence_penalty, -2, 2);
   check_range("frequency_penalty", frequency_penalty, -2, 2);
+  dry.validate();
   check_range("logit_bias's length", static_cast<double>(logit_bias.size()), 0, static_cast<double>(kMaxBiases));
   for (const LogitBias& entry : logit_bias) {
     check_range("logit_bias's token", static_cast<double>(entry.token), 0, 2147483647.0);
@@ -117,6 +118,7 @@ std::int32_t Sampler::sample(std::span<float> logits, std::span<const std::int32
   if (params_->repeat_penalty != 1.0) penalise(logits, history);
   if (params_->presence_penalty != 0 || params_->frequency_penalty != 0)
     penalise_reply(logits, history.subspan(std::min(prompt_, history.size())));
+  if (params_->dry.multiplier != 0) apply_dry(params_->dry, history, logits, seen_);
   for (const LogitBias& bias : params_->logit_bias)
     if (static_cast<std::size_t>(bias.token) < logits.size())
       logits[static_cast<std::size_t>(bias.token)] += static_cast<float>(bias.bias);
@@ -146,7 +148,8 @@ std::int32_t Sampler::sample(std::span<float> logits, std::span<const std::int32
     return draw_any(logits.size(), uniform);
   }
   while (kept.size() > 1 &&
-         static_cast<double>(weights_[kept.size() - 1]) < params_->min_p * static_cast<double>(weights_[0])) {
+         (weights_[kept.size() - 1] == 0 ||  // forbidden ones, for instance
+          static_cast<double>(weights_[kept.size() - 1]) < params_->min_p * static_cast<double>(weights_[0]))) {
     total -= static_cast<double>(weights_[kept.size() - 1]);
     kept = kept.first(kept.size() - 1);
   }

@@ -5,6 +5,8 @@
 #include <span>
 #include <vector>
 
+#include "engine/dry.h"
+
 namespace minke::kernels {
 struct KernelTable;
 }
@@ -23,9 +25,9 @@ inline constexpr float kForbidden = -1e30f;
 
 /// Applied in this order, as Hugging Face's generate() does: repetition penalty (CTRL, Keskar et al. 2019:
 /// logit / r if positive, else logit * r, for every token of the history, prompt included), presence and
-/// frequency penalties (OpenAI's API: of the reply alone), biases, temperature, top-k, top-p (Holtzman et al. 2020: the
-/// smallest set whose probability reaches p), min-p (Nguyen et al. 2024: at least min_p times the most likely one's
-/// probability).
+/// frequency penalties (OpenAI's API: of the reply alone), DRY (dry.h), biases, temperature, top-k, top-p (Holtzman et
+/// al. 2020: the smallest set whose probability reaches p), min-p (Nguyen et al. 2024: at least min_p times the most
+/// likely one's probability).
 struct SamplingParams {
   double temperature = 1.0;     ///< [0, 100]; 0: the most likely token, lowest id among equals
   std::int64_t top_k = 0;       ///< 0: off
@@ -35,12 +37,14 @@ struct SamplingParams {
   std::uint64_t seed = 0;
   double presence_penalty = 0;   ///< [-2, 2]; taken from the logit of each token that is in the reply
   double frequency_penalty = 0;  ///< [-2, 2]; the same, as often as it is there
+  DryParams dry;
   /// Added to tokens' logits; [-100, 100], at most kMaxBiases.
   std::vector<LogitBias> logit_bias;
 
   /// Whether drawing changes the row of logits.
   bool changes_logits() const noexcept {
-    return repeat_penalty != 1.0 || presence_penalty != 0 || frequency_penalty != 0 || !logit_bias.empty();
+    return repeat_penalty != 1.0 || presence_penalty != 0 || frequency_penalty != 0 || dry.multiplier != 0 ||
+           !logit_bias.empty();
   }
   /// Throws Error(invalid_argument) naming the field that is out of range or not finite.
   void validate() const;

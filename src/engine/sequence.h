@@ -13,6 +13,7 @@
 #include "engine/fair_queue.h"
 #include "engine/kv_arena.h"
 #include "engine/reply.h"
+#include "engine/reply_control.h"
 #include "engine/speculation.h"
 
 namespace minke::engine {
@@ -34,6 +35,7 @@ struct Sequence {
   std::vector<double> pooled;         ///< sums of hidden states, for Pooling::mean
   std::shared_ptr<DraftState> draft;  ///< its own; null: nothing is guessed
   DraftRecord drafts;
+  ReplyControl control;               ///< of what is written next and of what may be reported
 
   std::uint64_t id = 0;
   AccountId account = 0;

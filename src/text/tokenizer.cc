@@ -296,8 +296,10 @@ std::optional<TokenId> Tokenizer::bos() const { return impl_->parts.bos; }
 std::vector<TokenId> Tokenizer::eos() const { return impl_->parts.eos; }
 bool Tokenizer::adds_bos() const { return impl_->parts.adds_bos; }
 
-std::string StreamDecoder::push(TokenId id) {
-  pending_ += tokenizer_->piece(id);
+std::string StreamDecoder::push(TokenId id) { return push(tokenizer_->piece(id)); }
+
+std::string StreamDecoder::push(std::string_view bytes) {
+  pending_ += bytes;
   const std::size_t complete = base::complete_utf8_prefix(pending_);
   std::string out = base::to_valid_utf8(std::string_view(pending_).substr(0, complete));
   pending_.erase(0, complete);

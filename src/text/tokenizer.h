@@ -96,6 +96,7 @@ class StreamDecoder {
   explicit StreamDecoder(const Tokenizer& tokenizer) : tokenizer_(&tokenizer) {}
   /// Text that became complete with this token (may be empty).
   std::string push(TokenId id);
+  std::string push(std::string_view bytes);
   /// What is left at the end, ill-formed parts replaced by U+FFFD.
   std::string finish();
 

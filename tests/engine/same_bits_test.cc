@@ -24,6 +24,7 @@ constexpr int kSchedules = 200;
 #endif
 constexpr std::size_t kRequests = 48;
 constexpr std::size_t kContext = 256;
+constexpr std::size_t kLetters = 2000;  // at least the models' vocabularies
 
 /// Requests of one vocabulary: prompts that share beginnings, greedy and sampled.
 std::vector<Request> random_requests(std::mt19937& random, std::size_t vocab) {
@@ -62,6 +63,17 @@ std::vector<Request> random_requests(std::mt19937& random, std::size_t vocab) {
                             .frequency_penalty = 0.2};
     }
     if (draw(8) == 0) request.stop_tokens = {static_cast<TokenId>(draw(vocab)), static_cast<TokenId>(draw(vocab))};
+    if (draw(6) == 0) request.stop_strings = {"ab", "cd\n", "efgh"};
+    if (draw(5) == 0)
+      request.thinking = {.begin = static_cast<TokenId>(draw(vocab)),
+                          .end = 7,
+                          .open = draw(3) != 0,
+                          .max_tokens = 2 + draw(8),
+                          .close = {5, 7, 6},
+                          .min_tokens = draw(3),
+                          .wait = {3, 4},
+                          .most_waits = draw(3)};
+    if (draw(6) == 0) request.sampling.dry = {.multiplier = 2, .allowed_length = 1, .breakers = {{3}, {4, 5}}};
     if (draw(10) == 0) request.prompt_logprobs = true;
     if (draw(12) == 0) {
       request.pooling = draw(2) == 0 ? Pooling::mean : Pooling::last;
@@ -83,6 +95,7 @@ void expect_same(const test::Collected& got, const test::Collected& expected, bo
     } else {
       ASSERT_EQ(g.tokens.size(), e.tokens.size()) << what;
       ASSERT_EQ(g.end.reason, e.end.reason) << what;
+      ASSERT_EQ(g.end.tail, e.end.tail) << what;
     }
     // Of the raw logits: equal bits here are equal logits, near enough, of every step.
     for (std::size_t t = 0; t < g.tokens.size(); ++t) {
@@ -109,7 +122,11 @@ TEST_P(SameBits, WhateverRunsBeside) {
   std::vector<Request> requests;
   std::vector<test::Collected> expected;
   {
-    Engine alone(*checkpoint, {.threads = 1, .context = kContext, .sequences = 3, .speculate = false});
+    Engine alone(*checkpoint, {.threads = 1,
+                               .context = kContext,
+                               .sequences = 3,
+                               .token_bytes = test::letters(kLetters),
+                               .speculate = false});
     requests = random_requests(random, alone.vocab_size());
     for (std::size_t i = 0; i < requests.size(); ++i) {
       Request request = requests[i];
@@ -133,6 +150,7 @@ TEST_P(SameBits, WhateverRunsBeside) {
                                 .chunk = shape.chunk,
                                 .sequences = shape.sequences,
                                 .cache_tokens = shape.cache_tokens,
+                                .token_bytes = test::letters(kLetters),
                                 .speculate = shape.speculate,
                                 .cache_folder = shape.disk ? folder.file("kv") : "",
                                 .cache_disk = 8'000'000,

@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <memory>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -53,6 +55,16 @@ inline Collected collect(engine::Reply& reply, std::size_t samples = 1) {
   }
   all.complete = true;
   return all;
+}
+
+/// A vocabulary for models that have none: words of one to four of eight letters, a newline here and there.
+inline std::shared_ptr<const engine::TokenBytes> letters(std::size_t vocab) {
+  return std::make_shared<engine::TokenBytes>(vocab, [word = std::string()](engine::TokenId id) mutable {
+    word.clear();
+    for (int i = 0, rest = id; i <= id % 4; ++i, rest /= 8) word.push_back(static_cast<char>('a' + rest % 8));
+    if (id % 31 == 0) word = "\n";
+    return engine::TokenBytes::Entry{.bytes = word};
+  });
 }
 
 inline Collected run(engine::Engine& engine, engine::Request request) {

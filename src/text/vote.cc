@@ -1,0 +1,130 @@
+#include "text/vote.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+
+namespace minke::text {
+namespace {
+
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
+/// "+0012.50" is "12.5", "-0" is "0".
+std::string normal_number(std::string_view sign, std::string_view whole, std::string_view fraction) {
+  std::string digits;
+  for (const char c : whole)
+    if (is_digit(c)) digits.push_back(c);
+  digits.erase(0, std::min(digits.find_first_not_of('0'), digits.size()));
+  if (digits.empty()) digits.push_back('0');
+  while (fraction.ends_with('0')) fraction.remove_suffix(1);
+  if (!fraction.empty()) digits.append(".").append(fraction);
+  return sign == "-" && digits != "0" ? "-" + digits : digits;
+}
+
+/// The last row of digits, with groups of three before it ("1,234"), a fraction after it and a sign that no letter or
+/// digit precedes. Read forwards, so that a number is never begun in its middle. One pass.
+std::optional<std::string> last_number(std::string_view text) {
+  std::optional<std::string> last;
+  for (std::size_t i = 0; i < text.size();) {
+    const bool begins = is_digit(text[i]) || (text[i] == '.' && i + 1 < text.size() && is_digit(text[i + 1]));
+    if (!begins) {
+      ++i;
+      continue;
+    }
+    const bool has_sign = i > 0 && (text[i - 1] == '-' || text[i - 1] == '+');
+    const bool is_sign = has_sign && (i < 2 || !(is_digit(text[i - 2]) || text[i - 2] == ')' ||
+                                                 (text[i - 2] >= 'A' && text[i - 2] <= 'Z') ||
+                                                 (text[i - 2] >= 'a' && text[i - 2] <= 'z')));
+    const std::string_view sign = is_sign ? text.substr(i - 1, 1) : std::string_view();
+    const std::size_t whole = i;
+    while (i < text.size() && is_digit(text[i])) ++i;
+    const auto group = [&text](std::size_t at) {
+      return at + 3 < text.size() && text[at] == ',' && is_digit(text[at + 1]) && is_digit(text[at + 2]) &&
+             is_digit(text[at + 3]) && (at + 4 >= text.size() || !is_digit(text[at + 4]));
+    };
+    while (i - whole <= 3 || text[i - 4] == ',') {
+      if (i == whole || !group(i)) break;
+      i += 4;
+    }
+    const std::size_t whole_end = i;
+    std::string_view fraction;
+    if (i + 1 < text.size() && text[i] == '.' && is_digit(text[i + 1])) {
+      const std::size_t begin = ++i;
+      while (i < text.size() && is_digit(text[i])) ++i;
+      fraction = text.substr(begin, i - begin);
+    }
+    last = normal_number(sign, text.substr(whole, whole_end - whole), fraction);
+  }
+  return last;
+}
+
+std::optional<std::string> last_boxed(std::string_view text) {
+  constexpr std::string_view kMark = "\\boxed{";
+  // From the last one backwards: one that is never closed is none. Each byte is read once, as what follows a mark that
+  // is not closed has no closing brace to spare for an earlier one but at the same depth.
+  for (std::size_t at = text.rfind(kMark); at != std::string_view::npos;
+       at = at == 0 ? std::string_view::npos : text.rfind(kMark, at - 1)) {
+    std::size_t depth = 1;
+    for (std::size_t i = at + kMark.size(); i < text.size(); ++i) {
+      if (text[i] == '{') ++depth;
+      if (text[i] == '}' && --depth == 0) {
+        std::string answer;
+        for (const char c : text.substr(at + kMark.size(), i - at - kMark.size()))
+          if (c != ' ' && c != '\t' && c != '\n' && c != '\r') answer.push_back(c);
+        return answer;
+      }
+    }
+    text = text.substr(0, at);
+  }
+  return std::nullopt;
+}
+
+std::string trimmed(std::string_view text) {
+  const std::size_t begin = std::min(text.find_first_not_of(" \t\r\n"), text.size());
+  const std::size_t end = text.find_last_not_of(" \t\r\n");
+  return begin == text.size() ? std::string() : std::string(text.substr(begin, end - begin + 1));
+}
+
+}  // namespace
+
+AnswerRule AnswerRule::parse(std::string_view name) {
+  constexpr std::string_view kRegex = "regex:";
+  AnswerRule rule;
+  if (name == "last-number") return rule;
+  if (name == "boxed") {
+    rule.kind_ = Kind::boxed;
+  } else if (name.starts_with(kRegex)) {
+    rule.kind_ = Kind::regex;
+    rule.pattern_.emplace(name.substr(kRegex.size()));
+  } else {
+    throw base::Error(base::ErrorCode::invalid_argument,
+                      base::cat("vote: expected last-number, boxed or regex:PATTERN, got ", name));
+  }
+  return rule;
+}
+
+std::optional<std::string> AnswerRule::extract(std::string_view content) const {
+  if (kind_ == Kind::last_number) return last_number(content);
+  if (kind_ == Kind::boxed) return last_boxed(content);
+  const std::optional<Pattern::Match> match = pattern_->find_last(content);
+  if (!match) return std::nullopt;
+  return trimmed(match->group.value_or(content.substr(match->begin, match->end - match->begin)));
+}
+
+Vote vote(std::span<const std::string> contents, const AnswerRule& rule) {
+  Vote result;
+  for (const std::string& content : contents) result.answers.push_back(rule.extract(content));
+  for (std::size_t i = 0; i < contents.size(); ++i) {
+    if (!result.answers[i]) continue;
+    const auto votes =
+        static_cast<std::size_t>(std::count(result.answers.begin(), result.answers.end(), result.answers[i]));
+    if (votes > result.votes) {
+      result.answer = result.answers[i];
+      result.votes = votes;
+      result.winner = i;
+    }
+  }
+  return result;
+}
+
+}  // namespace minke::text
