@@ -183,12 +183,12 @@ std::string samples_json(std::span<const Reply> replies, const std::optional<tex
   boost::json::array samples;
   for (std::size_t i = 0; i < replies.size(); ++i) {
     boost::json::object one = reply_object(replies[i]);
-    if (vote && vote->answers[i]) one["answer"] = base::to_valid_utf8(*vote->answers[i]);
+    if (vote && vote->answers[i]) one["answer"] = base::to_valid_utf8(vote->answers[i].value_or(""));
     samples.emplace_back(std::move(one));
   }
   object["samples"] = std::move(samples);
   if (vote) {
-    object["answer"] = vote->answer ? boost::json::value(base::to_valid_utf8(*vote->answer)) : boost::json::value();
+    object["answer"] = vote->answer ? boost::json::value(base::to_valid_utf8(vote->answer.value_or(""))) : nullptr;
     object["votes"] = vote->votes;
     object["winner"] = vote->winner;
   }
