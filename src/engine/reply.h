@@ -20,7 +20,7 @@ namespace minke::engine {
 /// appends and counts up. Nothing is overwritten, so a slow reader misses nothing and holds nobody up.
 struct ReplyRecord {
   /// `most_tokens`: the most that any of its samples can draw.
-  ReplyRecord(Request request, std::size_t most_tokens, ControlPlan control);
+  ReplyRecord(Request request, std::size_t most_tokens, ControlPlan control = {});
 
   struct Output {
     std::unique_ptr<TokenId[]> tokens;

@@ -16,6 +16,7 @@ namespace minke::engine {
 
 /// Of a request, prepared when it is submitted; its samples share it.
 struct ControlPlan {
+  ControlPlan() = default;
   /// Errors (invalid_argument) name the field. `bytes` may be null: then there can be no stop strings.
   ControlPlan(const Request& request, std::shared_ptr<const TokenBytes> bytes, std::size_t vocab_size);
 
