@@ -66,7 +66,8 @@ void Core::enqueue(std::shared_ptr<ReplyRecord> record, Clock::time_point submit
   const Request& request = sequence->request();
   sequence->unforked = request.samples - 1;
   sequence->tokens = request.tokens;
-  sequence->control = ReplyControl(request, sequence->record->control, sequence->record->most_tokens);
+  sequence->control =
+      ReplyControl(request, sequence->record->control, sequence->record->most_tokens, decoder_.vocab_size());
   sequence->realm = realm(options_, "tenant", request.salt);
   sequence->shared_blocks = std::min(request.shared_prefix, request.tokens.size()) / kernels::kKvBlock;
   sequence->submitted = submitted;

@@ -1,6 +1,7 @@
 #include "engine/core.h"
 
 #include <algorithm>
+#include <exception>
 
 #include "base/error.h"
 #include "engine/share_rows.h"
@@ -16,6 +17,7 @@ bool Core::step() {
   admit();
   if (!plan()) return false;
   build_batch();
+  start_masks();
   const Clock::time_point start = Clock::now();
   decoder_.forward(ops_, batch_, views_, workspace_, logits_.get(), hidden_.get());
   decoder_.check_files();  // before anything of this step counts
@@ -164,6 +166,19 @@ void Core::build_batch() {
   }
   if (hidden > 0 && !hidden_)
     hidden_.reset(new float[workspace_.max_rows * static_cast<std::size_t>(decoder_.config().hidden_size)]);
+}
+
+/// The masks that this step's draws need, while the model computes.
+void Core::start_masks() noexcept {
+  for (const Slice& slice : slices_) {
+    const ReplyControl& control = slice.sequence->control;
+    if (!control.constraint() || slice.rows < slice.sequence->pending() || control.forced()) continue;
+    try {
+      if (control.constraint()->stale()) masks().start(control.constraint());
+    } catch (const std::exception&) {
+      // Tried again, and told, where the mask is needed.
+    }
+  }
 }
 
 /// Whole blocks that are now complete.

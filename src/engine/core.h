@@ -15,6 +15,7 @@
 #include "engine/fair_queue.h"
 #include "engine/kv_cache.h"
 #include "engine/logprobs.h"
+#include "engine/mask_worker.h"
 #include "engine/sampling.h"
 #include "engine/sequence.h"
 #include "engine/step_cost.h"
@@ -129,6 +130,7 @@ class Core {
   void preempt_youngest();
   void drop_blocks(Sequence& sequence) noexcept;
   void build_batch();
+  void start_masks() noexcept;
   void publish(Sequence& sequence);
   void remove_finished();
 
@@ -144,6 +146,10 @@ class Core {
   void fork(Sequence& sequence, std::span<float> logits);
   TokenId draw(Sequence& sequence, std::span<float> logits);
   TokenId sample(const Sequence& sequence, std::span<float> logits);
+  MaskWorker& masks() {
+    if (!masks_) masks_ = std::make_unique<MaskWorker>();
+    return *masks_;
+  }
   void finish(Sequence& sequence, FinishReason reason, const base::Error* error = nullptr);
   void touch(const Sequence& sequence);
 
@@ -163,7 +169,8 @@ class Core {
   Sampler sampler_;
   Logprobs logprobs_;
   StepCost cost_;
-  std::unique_ptr<Drafter> drafter_;  ///< null: nothing is guessed
+  std::unique_ptr<MaskWorker> masks_;  ///< once a reply is constrained
+  std::unique_ptr<Drafter> drafter_;   ///< null: nothing is guessed
   Speculation speculation_;
 
   FairQueue queue_;

@@ -176,9 +176,11 @@ ControlPlan Engine::Impl::check(const Request& request) const {
   request.sampling.validate();
   check_range("samples", request.samples, 1, options.sequences);
   if (request.logprobs) check_range("logprobs", *request.logprobs, 0, kMaxTopLogprobs);
-  if (request.pooling != Pooling::none && (request.samples != 1 || request.logprobs || request.prompt_logprobs))
+  if (request.pooling != Pooling::none &&
+      (request.samples != 1 || request.logprobs || request.prompt_logprobs || request.constraint))
     throw Error(ErrorCode::invalid_argument,
-                "pooling: expected neither several samples nor log-probabilities beside it: no token is drawn");
+                "pooling: expected neither several samples, log-probabilities nor a constraint beside it: no token is "
+                "drawn");
   return {request, options.token_bytes, decoder.vocab_size()};
 }
 

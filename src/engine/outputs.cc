@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "engine/core.h"
+#include "engine/token_mask.h"
 
 namespace minke::engine {
 namespace {
@@ -145,15 +146,20 @@ TokenId Core::draw(Sequence& sequence, std::span<float> logits) {
 
 TokenId Core::sample(const Sequence& sequence, std::span<float> logits) {
   const Request& request = sequence.request();
+  std::span<const std::uint32_t> allowed;
+  const ReplyControl& control = sequence.control;
+  if (control.constraint()) allowed = masks().wait(control.constraint());
   // Penalties change the row, which other samples and the token's own log-probability still need.
-  const bool may_stop = !request.ignore_eos && sequence.output().end.usage.output_tokens >= request.min_tokens;
-  if (request.sampling.changes_logits() || !may_stop) {
+  const bool may_stop = (!allowed.empty() && allows_only(allowed, request.stop_tokens)) ||
+                        (!request.ignore_eos && sequence.output().end.usage.output_tokens >= request.min_tokens);
+  if (request.sampling.changes_logits() || !may_stop || !allowed.empty()) {
     std::copy(logits.begin(), logits.end(), row_.begin());
     logits = row_;
   }
   if (!may_stop)
     for (const TokenId stop : request.stop_tokens)
       if (static_cast<std::size_t>(stop) < logits.size()) logits[static_cast<std::size_t>(stop)] = kForbidden;
+  if (!allowed.empty()) forbid_others(allowed, control.always_allowed(), logits);
   sampler_.use(request.sampling, sequence.sample, sequence.prompt());
   return sampler_.sample(logits, sequence.tokens, sequence.tokens.size());
 }

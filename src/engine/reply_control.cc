@@ -15,12 +15,19 @@ ControlPlan::ControlPlan(const Request& request, std::shared_ptr<const TokenByte
   request.thinking.validate(vocab_size);
 }
 
-ReplyControl::ReplyControl(const Request& request, const ControlPlan& plan, std::size_t most_tokens)
-    : request_(&request), plan_(&plan), thinking_(request.thinking, most_tokens), stops_(plan.stops.start()) {}
+const std::shared_ptr<MaskState> ReplyControl::kUnconstrained;
+
+ReplyControl::ReplyControl(const Request& request, const ControlPlan& plan, std::size_t most_tokens, std::size_t vocab)
+    : request_(&request), plan_(&plan), thinking_(request.thinking, most_tokens), stops_(plan.stops.start()) {
+  if (request.constraint) constraint_.state = std::make_shared<MaskState>(request.constraint, vocab);
+}
 
 void ReplyControl::took(std::span<const TokenId> row, std::size_t prompt) {
   const bool was_thinking = thinking_.thinking();
+  const bool was_drawn = thinking_.forced().empty();
   thinking_.took(row, plan_->bytes ? plan_->bytes->of(row.back()) : std::string_view());
+  // Neither what was written by force nor the marker that opens thinking is part of what is constrained.
+  if (constraint_.state && !was_thinking && was_drawn && !thinking_.thinking()) constraint_.state->accept(row.back());
   const std::span<const TokenId> reply = row.subspan(prompt);
   reportable_ = reply.size();
   if (was_thinking) {

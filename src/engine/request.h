@@ -3,10 +3,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "engine/constraint.h"
 #include "engine/sampling.h"
 #include "engine/thinking.h"
 
@@ -40,6 +42,9 @@ struct Request {
   /// thinking; the engine must know its tokens' bytes (EngineOptions::token_bytes).
   std::vector<std::string> stop_strings;
   ThinkingOptions thinking;
+  /// What the answer has to be: from its first token on, or where thinking is closed.
+  /// Each sample starts from a clone. Where the grammar leaves nothing but the reply's end, it ends.
+  std::shared_ptr<const TokenConstraint> constraint;
 
   std::string identity;           ///< who asks: turns are taken between identities
   std::string salt;               ///< whose cache: a prefix is reused only under the salt that computed it

@@ -5,6 +5,7 @@
 
 #include <random>
 
+#include "support/constraints.h"
 #include "support/golden.h"
 #include "support/replies.h"
 #include "support/temp_folder.h"
@@ -74,12 +75,17 @@ std::vector<Request> random_requests(std::mt19937& random, std::size_t vocab) {
                           .wait = {3, 4},
                           .most_waits = draw(3)};
     if (draw(6) == 0) request.sampling.dry = {.multiplier = 2, .allowed_length = 1, .breakers = {{3}, {4, 5}}};
+    if (draw(6) == 0) {
+      request.stop_tokens = {2};
+      request.constraint = std::make_shared<test::Rising>(2 + draw(8), 2);
+    }
     if (draw(10) == 0) request.prompt_logprobs = true;
     if (draw(12) == 0) {
       request.pooling = draw(2) == 0 ? Pooling::mean : Pooling::last;
       request.samples = 1;
       request.logprobs.reset();
       request.prompt_logprobs = false;
+      request.constraint.reset();
     }
   }
   return requests;
@@ -202,7 +208,7 @@ TEST_P(SameBits, WhateverRunsBeside) {
   EXPECT_GT(hits, 100u);
   EXPECT_GT(preemptions, 2u);
   EXPECT_GT(evictions, 100u);
-  EXPECT_GT(drafted, 20u);
+  EXPECT_GT(drafted, 5u);
   EXPECT_GT(read, 20u);
 }
 
