@@ -51,6 +51,8 @@ struct World {
     auto generator = std::make_unique<Taker>();
     taker = generator.get();
     fake.model->generator = std::move(generator);
+    // Control tokens that no prompt of this family has.
+    for (const char* canary : {"<think>", "</think>"}) fake.model->tokenizer->mark_control(canary);
   }
 };
 
