@@ -28,7 +28,9 @@ void Core::take_outputs(const Slice& slice) {
     record.prefill_done.store(sequence.computed, std::memory_order_release);
   touch(sequence);
   try {
-    if (sequence.request().prompt_logprobs && first < sequence.prompt()) score_prompt(sequence, slice, first);
+    // Once told they are the reader's: a reply that was put off computes its prompt again, not these.
+    const bool told = record.prompt_done.load(std::memory_order_relaxed);
+    if (sequence.request().prompt_logprobs && first < sequence.prompt() && !told) score_prompt(sequence, slice, first);
     if (sequence.request().pooling != Pooling::none) return pool_hidden(sequence, slice);
     if (sequence.pending() > 0) return;
     const std::span<float> logits = logits_row(slice.first_logits + slice.logits - 1);
