@@ -81,25 +81,35 @@ text::Message parse_message(const json::value& value, const std::string& place) 
   return message;
 }
 
-text::Thinking thinking_of(const Fields& request) {
+/// DeepSeek's, then vLLM's, then OpenAI's way to say it.
+text::Thinking thinking_of(const Fields& request, const Effort& effort) {
   using text::Thinking;
   if (const auto thinking = request.object("thinking")) {
     const std::string_view type = thinking->text("type").value_or("enabled");
     if (type == "enabled") return Thinking::on;
     if (type == "disabled") return Thinking::off;
     if (type == "adaptive" || type == "auto") return Thinking::automatic;
-    throw_invalid(thinking->place("type"), base::cat("expected \"enabled\" or \"disabled\", got ",
-                                                     text::describe_json(*thinking->find("type"))));
+    throw_invalid(thinking->place("type"), "expected \"enabled\", \"disabled\" or \"adaptive\"");
   }
   if (const auto settings = request.object("chat_template_kwargs")) {
     auto asked = settings->flag("enable_thinking");
     if (!asked) asked = settings->flag("thinking");
     if (asked) return *asked ? Thinking::on : Thinking::off;
   }
-  if (const auto effort = request.text("reasoning_effort")) {
-    return parse_effort(*effort, request.place("reasoning_effort"));
+  return effort.thinking;
+}
+
+void read_thinking(const Fields& request, ChatRequest& out) {
+  Effort effort;
+  if (const auto word = request.text("reasoning_effort")) {
+    effort = parse_effort(*word, request.place("reasoning_effort"));
   }
-  return Thinking::automatic;
+  out.thinking = thinking_of(request, effort);
+  out.common.thinking_tokens = effort.tokens;
+  if (const auto thinking = request.object("thinking")) {
+    if (const auto tokens = parse_thinking_tokens(*thinking, "budget_tokens")) out.common.thinking_tokens = tokens;
+  }
+  if (const auto tokens = parse_thinking_tokens(request, "thinking_token_budget")) out.common.thinking_tokens = tokens;
 }
 
 /// DeepSeek's two names were one model, not thinking and thinking.
@@ -142,14 +152,6 @@ std::string parse_content(const Fields& message) {
   return text;
 }
 
-text::Thinking parse_effort(std::string_view effort, const std::string& place) {
-  if (effort == "none") return text::Thinking::off;
-  for (const std::string_view level : {"minimal", "low", "medium", "high", "xhigh", "max", "ultra"}) {
-    if (effort == level) return text::Thinking::on;
-  }
-  throw_invalid(place, "expected none, minimal, low, medium, high, xhigh, max or ultra");
-}
-
 std::vector<text::Message> parse_messages(const Fields& request) {
   const json::array* array = request.array("messages");
   if (array == nullptr) throw ApiError(Fault::malformed, "messages: missing", "messages");
@@ -169,7 +171,7 @@ ChatRequest parse_chat_request(const Fields& request) {
   out.common = parse_common(request);
   out.messages = parse_messages(request);
   out.continue_last = continues_last(request, out.messages);
-  out.thinking = thinking_of(request);
+  read_thinking(request, out);
   if (out.thinking == text::Thinking::automatic) out.thinking = thinking_of_name(out.common.model);
   out.logprobs = logprobs_of(request);
   out.tools = parse_tools(request);

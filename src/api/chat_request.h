@@ -3,7 +3,6 @@
 
 #include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "api/request_fields.h"
@@ -26,9 +25,6 @@ ChatRequest parse_chat_request(const Fields& request);
 
 /// A message's content: a string, or parts of text, joined; empty when there is none. Throws ApiError.
 std::string parse_content(const Fields& message);
-
-/// "reasoning_effort" or its like: none, or how much. Throws ApiError.
-text::Thinking parse_effort(std::string_view effort, const std::string& place);
 
 /// The array of "messages" alone. Throws ApiError.
 std::vector<text::Message> parse_messages(const Fields& request);

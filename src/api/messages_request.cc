@@ -179,6 +179,14 @@ MessagesRequest parse_messages_request(const Fields& request, bool counting) {
   out.common.stops = stops_of(request);
   if (const auto metadata = request.object("metadata")) out.common.user = metadata->text("user_id").value_or("");
   out.thinking = asked_thinking(request);
+  if (const auto config = request.object("output_config")) {
+    if (const auto effort = config->text("effort")) {
+      out.common.thinking_tokens = parse_effort(*effort, config->place("effort")).tokens;
+    }
+  }
+  if (const auto thinking = request.object("thinking")) {
+    if (const auto tokens = parse_thinking_tokens(*thinking, "budget_tokens")) out.common.thinking_tokens = tokens;
+  }
   out.messages = messages_of(request);
   order_results(out.messages);
   out.tools = parse_anthropic_tools(request);

@@ -26,6 +26,24 @@ constexpr std::array<FillMarkers, 3> kFillMarkers = {{
     {"<fim_prefix>", "<fim_suffix>", "<fim_middle>", {"<fim_pad>", "<file_sep>", "<|file_separator|>"}},
 }};
 
+/// How the engine tells thinking from the answer, and ends it when it is too long. Nothing where the markers are no
+/// tokens of their own.
+engine::ThinkingOptions thinking_options(const text::ChatEncoding& encoding, const text::Tokenizer& tokenizer,
+                                         bool open) {
+  engine::ThinkingOptions thinking;
+  if (encoding.think_end().empty()) return thinking;
+  const auto end = tokenizer.find(encoding.think_end());
+  if (!end) return thinking;
+  thinking.end = *end;
+  thinking.begin = tokenizer.find(encoding.think_begin()).value_or(-1);
+  thinking.open = open;
+  const bool tight = encoding.kind() == text::Encoding::deepseek_v3_1;
+  if (!tight) tokenizer.encode("\n", text::ControlText::ordinary, thinking.close);
+  thinking.close.push_back(*end);
+  if (!tight) tokenizer.encode("\n\n", text::ControlText::ordinary, thinking.close);
+  return thinking;
+}
+
 /// Goes on from a reply that was begun.
 void begin_reply(const text::ChatEncoding& encoding, const text::Message& begun, text::RenderedPrompt& rendered) {
   // V3.1 has nothing around its markers, the others lines.
@@ -137,6 +155,7 @@ Prompt Model::chat_prompt(const Conversation& chat) const {
     prompt.starts_in_thinking = rendered.starts_in_thinking;
     prompt.chat = true;
     prompt.continues = begun != nullptr && !rendered.starts_in_thinking;
+    if (!prompt.continues) prompt.thinking = thinking_options(*encoding, *tokenizer, rendered.starts_in_thinking);
     return prompt;
   } catch (const base::Error& error) {
     throw ApiError::from(error);

@@ -15,6 +15,7 @@
 #include "engine/reply.h"
 #include "engine/request.h"
 #include "engine/sampling.h"
+#include "engine/thinking.h"
 #include "text/chat.h"
 #include "text/tokenizer.h"
 
@@ -66,6 +67,7 @@ struct Prompt {
   /// Ends the reply besides what always does.
   std::vector<engine::TokenId> stop_tokens;
   std::shared_ptr<ToolSetup> tools;  ///< null: calls are not looked for
+  engine::ThinkingOptions thinking;  ///< the family's markers, and whether the prompt has opened it
 };
 
 /// What a chat's prompt is made of.

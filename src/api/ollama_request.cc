@@ -37,13 +37,16 @@ CommonRequest common_of(const Fields& request) {
   return out;
 }
 
-text::Thinking thinking_asked(const Fields& request) {
+void read_thinking(const Fields& request, OllamaRequest& out) {
   const json::value* think = request.find("think");
-  if (think == nullptr) return text::Thinking::automatic;
-  if (think->is_bool()) return think->get_bool() ? text::Thinking::on : text::Thinking::off;
-  const std::string_view level = text_of(*think, "think");
-  if (level == "low" || level == "medium" || level == "high" || level == "max") return text::Thinking::on;
-  throw_invalid("think", "expected true, false, low, medium, high or max");
+  if (think == nullptr) return;
+  if (think->is_bool()) {
+    out.thinking = think->get_bool() ? text::Thinking::on : text::Thinking::off;
+    return;
+  }
+  const Effort effort = parse_effort(text_of(*think, "think"), "think");
+  out.thinking = effort.thinking;
+  out.common.thinking_tokens = effort.tokens;
 }
 
 }  // namespace
@@ -52,7 +55,7 @@ OllamaRequest parse_ollama_chat(const Fields& request) {
   refuse_fields(request, ollama_rules());
   OllamaRequest out;
   out.common = common_of(request);
-  out.thinking = thinking_asked(request);
+  read_thinking(request, out);
   const json::array* messages = request.array("messages");
   out.nothing = messages == nullptr || messages->empty();
   if (out.nothing) return out;
@@ -66,7 +69,7 @@ OllamaRequest parse_ollama_generate(const Fields& request) {
   refuse_fields(request, ollama_rules());
   OllamaRequest out;
   out.common = common_of(request);
-  out.thinking = thinking_asked(request);
+  read_thinking(request, out);
   out.raw = request.flag("raw").value_or(false);
   out.prompt = request.text("prompt").value_or("");
   out.suffix = request.text("suffix").value_or("");

@@ -96,6 +96,28 @@ std::uint64_t drawn_seed() {
 
 }  // namespace
 
+Effort parse_effort(std::string_view effort, const std::string& place) {
+  struct Level {
+    std::string_view name;
+    std::optional<std::size_t> tokens;
+  };
+  constexpr std::size_t kNoEnd = std::numeric_limits<std::size_t>::max();
+  // "high" is DeepSeek's default, so it is the engine's.
+  constexpr Level kLevels[] = {{"minimal", 512},  {"low", 1024},   {"medium", 4096}, {"high", std::nullopt},
+                               {"xhigh", kNoEnd}, {"max", kNoEnd}, {"ultra", kNoEnd}};
+  if (effort == "none") return {.thinking = text::Thinking::off, .tokens = {}};
+  for (const Level& level : kLevels) {
+    if (effort == level.name) return {.thinking = text::Thinking::on, .tokens = level.tokens};
+  }
+  throw_invalid(place, "expected none, minimal, low, medium, high, xhigh, max or ultra");
+}
+
+std::optional<std::size_t> parse_thinking_tokens(const Fields& fields, std::string_view key) {
+  const auto tokens = fields.integer(key, -1, kMaxTokens);
+  if (!tokens) return std::nullopt;
+  return *tokens < 0 ? std::numeric_limits<std::size_t>::max() : static_cast<std::size_t>(*tokens);
+}
+
 std::vector<std::string> parse_stops(const Fields& request) {
   std::vector<std::string> stops;
   const json::value* value = request.find("stop");

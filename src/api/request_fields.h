@@ -5,11 +5,13 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "api/fields.h"
 #include "engine/request.h"
 #include "engine/sampling.h"
+#include "text/chat.h"
 
 namespace minke::api {
 
@@ -35,10 +37,22 @@ struct CommonRequest {
   bool ignore_eos = false;
   std::size_t samples = 1;
   std::string user;
+  std::optional<std::size_t> thinking_tokens;  ///< most tokens of thinking; unset: the engine's own share of the reply
 
   /// The model's defaults with what was asked for. Without a seed it is drawn anew. Throws ApiError.
   engine::SamplingParams sampling(const engine::SamplingParams& defaults) const;
 };
+
+/// How much is to be thought, by OpenAI's and DeepSeek's words for it.
+struct Effort {
+  text::Thinking thinking = text::Thinking::automatic;
+  std::optional<std::size_t> tokens;  ///< most; unset: the engine's own share of the reply
+};
+
+/// "reasoning_effort" or its like. Throws ApiError.
+Effort parse_effort(std::string_view effort, const std::string& place);
+/// A number of tokens at `key`, 0 or more; -1: as many as there is room for. Throws ApiError.
+std::optional<std::size_t> parse_thinking_tokens(const Fields& fields, std::string_view key);
 
 /// Throws ApiError.
 CommonRequest parse_common(const Fields& request);

@@ -129,11 +129,11 @@ void check_format(const Fields& request) {
   if (type != "text") throw_unsupported(format->place("type"), "constrained output is not there yet");
 }
 
-text::Thinking thinking_of(const Fields& request) {
+Effort effort_of(const Fields& request) {
   const auto reasoning = request.object("reasoning");
-  if (!reasoning) return text::Thinking::automatic;
+  if (!reasoning) return {};
   const auto effort = reasoning->text("effort");
-  return effort ? parse_effort(*effort, reasoning->place("effort")) : text::Thinking::automatic;
+  return effort ? parse_effort(*effort, reasoning->place("effort")) : Effort();
 }
 
 json::object echo_of(const Fields& request) {
@@ -178,7 +178,9 @@ ResponsesRequest parse_responses_request(const Fields& request) {
   out.common.top_p = request.number("top_p", 0, 1);
   out.common.user = request.text("user").value_or("");
   out.logprobs = logprobs_of(request);
-  out.thinking = thinking_of(request);
+  const Effort effort = effort_of(request);
+  out.thinking = effort.thinking;
+  out.common.thinking_tokens = effort.tokens;
   check_tools(request);
   check_format(request);
   out.messages = messages_of(request);

@@ -92,6 +92,7 @@ engine::Request engine_request(const Model& model, const CommonRequest& common, 
   request.identity = identity.name;
   request.salt = salt_of(identity, common.user);
   request.samples = common.samples;
+  request.thinking.max_tokens = common.thinking_tokens;
   return request;
 }
 

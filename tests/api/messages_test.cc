@@ -50,6 +50,8 @@ TEST(MessagesRequest, ReadsBlocksAndSystem) {
   EXPECT_EQ(request.common.max_tokens, 5u);
   EXPECT_EQ(request.common.user, "u");
   EXPECT_EQ(request.thinking, text::Thinking::on);
+  EXPECT_EQ(request.common.thinking_tokens, 1024u);
+  EXPECT_EQ(parse(kAsk + R"(,"output_config":{"effort":"low"})").common.thinking_tokens, 1024u);
   EXPECT_EQ(parse(kAsk).thinking, text::Thinking::off);
 }
 

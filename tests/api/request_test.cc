@@ -2,6 +2,8 @@
 #include <functional>
 #include <string>
 
+#include <limits>
+
 #include <gtest/gtest.h>
 
 #include "api/api_error.h"
@@ -91,6 +93,21 @@ TEST(ChatRequest, ThinkingIsAskedForInManyWays) {
   EXPECT_EQ(chat(R"("model":"deepseek-reasoner","messages":[{"role":"user","content":"hi"}])").thinking, Thinking::on);
   EXPECT_EQ(refusal([] { with(R"("reasoning_effort":"huge")"); }).param, "reasoning_effort");
   EXPECT_EQ(refusal([] { with(R"("thinking":{"type":"maybe"})"); }).param, "thinking.type");
+}
+
+TEST(ChatRequest, ThinkingHasABudget) {
+  const auto budget = [](const std::string& fields) { return with(fields).common.thinking_tokens; };
+  constexpr std::size_t kNoEnd = std::numeric_limits<std::size_t>::max();
+  EXPECT_EQ(budget(R"("x":1)"), std::nullopt);
+  EXPECT_EQ(budget(R"("reasoning_effort":"low")"), 1024u);
+  EXPECT_EQ(budget(R"("reasoning_effort":"high")"), std::nullopt) << "the engine's own";
+  EXPECT_EQ(budget(R"("reasoning_effort":"max")"), kNoEnd);
+  EXPECT_EQ(budget(R"("thinking":{"type":"enabled","budget_tokens":77},"reasoning_effort":"low")"), 77u);
+  EXPECT_EQ(budget(R"("thinking_token_budget":0,"reasoning_effort":"low")"), 0u);
+  EXPECT_EQ(budget(R"("thinking_token_budget":-1)"), kNoEnd);
+  EXPECT_EQ(refusal([] { with(R"("thinking":{"type":"enabled","budget_tokens":-2})"); }).param,
+            "thinking.budget_tokens");
+  EXPECT_EQ(refusal([] { with(R"("thinking_token_budget":NaN)"); }).param, "thinking_token_budget");
 }
 
 /// Every numeric field with what no number of its kind can be.

@@ -174,6 +174,20 @@ TEST(Service, ThinkingIsReasoningContent) {
   EXPECT_EQ(streamed, "hm");
 }
 
+TEST(Service, TheEngineIsToldWhatThinkingIs) {
+  const FakeModel fake = test::fake_model({.text = "x"}, text::Encoding::qwen3_thinking);
+  chat(fake, R"("reasoning_effort":"low")");
+  const engine::ThinkingOptions& thinking = fake.generator->requests.back().thinking;
+  EXPECT_EQ(thinking.begin, test::kThink);
+  EXPECT_EQ(thinking.end, test::kThinkEnd);
+  EXPECT_TRUE(thinking.open);
+  EXPECT_EQ(thinking.max_tokens, 1024u);
+  EXPECT_EQ(fake.model->tokenizer->decode(thinking.close), "\n</think>\n\n");
+  const FakeModel plain = test::fake_model({.text = "x"});
+  chat(plain, R"("reasoning_effort":"low")");
+  EXPECT_EQ(plain.generator->requests.back().thinking.end, -1) << "this family does not think";
+}
+
 TEST(Service, LogprobsStandBesideTheirText) {
   const FakeModel fake = test::fake_model({.text = "a\xe9\xb2\xb8"});
   const json::object reply = object_of(chat(fake, R"("logprobs":true,"top_logprobs":2)").bytes);
