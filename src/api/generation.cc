@@ -25,7 +25,7 @@ Generation::Generation(const Model& model, std::vector<Prompt> prompts, const en
     engine::Request one = request;
     one.tokens = std::move(prompt.tokens);
     one.thinking = std::move(prompt.thinking);
-    one.thinking.max_tokens = request.thinking.max_tokens;
+    if (one.thinking.end >= 0) one.thinking.max_tokens = request.thinking.max_tokens;
     one.stop_tokens.insert(one.stop_tokens.end(), prompt.stop_tokens.begin(), prompt.stop_tokens.end());
     try {
       running.reply = model.generator->submit(std::move(one), notify);

@@ -1,8 +1,7 @@
 // What requests are accepted, and what is said of those that are not.
 #include <functional>
-#include <string>
-
 #include <limits>
+#include <string>
 
 #include <gtest/gtest.h>
 
