@@ -35,7 +35,7 @@ struct Sequence {
   std::vector<double> pooled;         ///< sums of hidden states, for Pooling::mean
   std::shared_ptr<DraftState> draft;  ///< its own; null: nothing is guessed
   DraftRecord drafts;
-  ReplyControl control;               ///< of what is written next and of what may be reported
+  ReplyControl control;  ///< of what is written next and of what may be reported
 
   std::uint64_t id = 0;
   AccountId account = 0;
