@@ -1,5 +1,10 @@
 #include "api/field_table.h"
 
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <iterator>
+
 #include "base/cat.h"
 
 namespace minke::api {
@@ -10,8 +15,74 @@ using enum Treatment;
 
 constexpr std::string_view kNoConstraint = "constrained output is not there yet";
 
-constexpr FieldRule kChat[] = {
-    {"model", honoured, "a loaded model's name or alias"},
+/// Rows of several requests, one after the other.
+template <std::size_t... sizes>
+constexpr auto join(const FieldRule (&... parts)[sizes]) {
+  std::array<FieldRule, (sizes + ...)> all{};
+  auto to = all.begin();
+  ((to = std::copy(std::begin(parts), std::end(parts), to)), ...);
+  return all;
+}
+
+constexpr FieldRule kModel[] = {{"model", honoured, "a loaded model's name or alias"}};
+
+/// Of chats and completions.
+constexpr FieldRule kStream[] = {
+    {"stream", honoured, ""},
+    {"stream_options.include_usage", honoured,
+     "under /v1 a last chunk with the usage; elsewhere the last chunk has it always, as DeepSeek's"},
+    {"return_progress", honoured,
+     "in a stream: chunks without choices that have \"queue\" or, as llama.cpp's, \"prompt_progress\""},
+};
+constexpr FieldRule kDrawing[] = {
+    {"temperature", honoured, "0 to 2; default: the model's own, see `minke show`"},
+    {"top_p", honoured, "0 to 1"},
+    {"top_k", honoured, "0 or -1: off"},
+    {"min_p", honoured, "0 to 1"},
+    {"repetition_penalty", honoured, "over 0, up to 10; also as repeat_penalty"},
+    {"frequency_penalty", honoured, "-2 to 2, of the reply alone"},
+    {"presence_penalty", honoured, "-2 to 2, of the reply alone"},
+    {"dry_multiplier", honoured,
+     "0 (off) to 100: lowers a token that would go on with what stood there before; llama.cpp's name, as the next "
+     "four"},
+    {"dry_base", honoured, "1 to 10; default 1.75"},
+    {"dry_allowed_length", honoured, "1 to 1,000: shorter repetitions are let be; default 2"},
+    {"dry_penalty_last_n", honoured, "so many last tokens are looked at, the prompt's too; -1 (the default): all"},
+    {"dry_sequence_breakers", honoured,
+     "up to 256 texts of at most 32 bytes, over which no repetition reaches; default: newline, :, \", *"},
+    {"logit_bias", honoured, "token ids to -100 to 100; at most 1,024"},
+    {"seed", honoured, "the same seed gives the same reply"},
+    {"min_tokens", honoured, "before so many tokens the model's own end does not come, and no stop sequence counts"},
+};
+constexpr FieldRule kEnds[] = {
+    {"stop", honoured,
+     "a string, or up to 16, of at most 256 bytes each; looked for in what is written after thinking, calls included"},
+    {"stop_token_ids", honoured, "up to 64, besides the model's own"},
+    {"ignore_eos", honoured, "for measuring: the model's own end does not end the reply"},
+};
+constexpr FieldRule kUser[] = {
+    {"user", honoured, "separates the cache: a prefix is reused for the same user alone"},
+    {"user_id", honoured, "the same, DeepSeek's name"},
+};
+constexpr FieldRule kConstraints[] = {
+    {"response_format", honoured, "type text only; others are refused: constrained output is not there yet"},
+    {"guided_json", refused, kNoConstraint},
+    {"guided_regex", refused, kNoConstraint},
+    {"guided_choice", refused, kNoConstraint},
+    {"guided_grammar", refused, kNoConstraint},
+    {"structured_outputs", refused, kNoConstraint},
+    {"grammar", refused, kNoConstraint},
+    {"json_schema", refused, kNoConstraint},
+};
+/// Of chats and responses.
+constexpr FieldRule kService[] = {
+    {"service_tier", ignored, ""},
+    {"prompt_cache_key", ignored, "prefixes are found without"},
+    {"prompt_cache_retention", ignored, ""},
+    {"safety_identifier", ignored, ""},
+};
+
+constexpr FieldRule kChatMessages[] = {
     {"messages", honoured,
      "roles system, developer (as system), user, assistant, tool; content a string, null, or parts of type text"},
     {"messages[].reasoning_content", honoured,
@@ -22,22 +93,10 @@ constexpr FieldRule kChat[] = {
     {"messages[].prefix", honoured,
      "on the last message, an assistant's: the reply goes on from its text, without thinking"},
     {"continue_final_message", honoured, "the same, vLLM's name"},
-    {"stream", honoured, ""},
-    {"stream_options.include_usage", honoured,
-     "under /v1 a last chunk with the usage; elsewhere the last chunk has it always, as DeepSeek's"},
-    {"return_progress", honoured,
-     "in a stream: chunks without choices that have \"queue\" or, as llama.cpp's, \"prompt_progress\""},
+};
+constexpr FieldRule kChatReply[] = {
     {"max_completion_tokens", honoured, "thinking included; without it a reply may fill the context"},
     {"max_tokens", honoured, "the older name"},
-    {"temperature", honoured, "0 to 2; default: the model's own, see `minke show`"},
-    {"top_p", honoured, "0 to 1"},
-    {"top_k", honoured, "0 or -1: off"},
-    {"min_p", honoured, "0 to 1"},
-    {"repetition_penalty", honoured, "over 0, up to 10; also as repeat_penalty"},
-    {"seed", honoured, "the same seed gives the same reply"},
-    {"stop", honoured, "a string, or up to 16, of at most 256 bytes each; looked for in the content, not in thinking"},
-    {"stop_token_ids", honoured, "up to 64, besides the model's own"},
-    {"ignore_eos", honoured, "for measuring: the model's own end does not end the reply"},
     {"n", honoured, "up to 16"},
     {"logprobs", honoured, "of the model's distribution, before temperature"},
     {"top_logprobs", honoured, "0 to 20, with logprobs"},
@@ -46,13 +105,11 @@ constexpr FieldRule kChat[] = {
     {"thinking.budget_tokens", honoured, "most tokens of thinking; -1: as many as there is room for"},
     {"reasoning_effort", honoured,
      "none: no thinking; minimal, low, medium: at most 512, 1,024, 4,096 tokens of it; high: three quarters of the "
-     "reply, at "
-     "most 32,768; xhigh, max, ultra: as many as there is room for"},
+     "reply, at most 32,768; xhigh, max, ultra: as many as there is room for"},
     {"chat_template_kwargs", honoured, "enable_thinking and thinking; others are ignored"},
     {"thinking_token_budget", honoured, "as thinking.budget_tokens, vLLM's name"},
-    {"user", honoured, "separates the cache: a prefix is reused for the same user alone"},
-    {"user_id", honoured, "the same, DeepSeek's name"},
-    {"response_format", honoured, "type text only; others are refused: constrained output is not there yet"},
+};
+constexpr FieldRule kChatTools[] = {
     {"tools", honoured, "up to 1,024 of type function, for families that were trained for it"},
     {"tools[].function.strict", ignored, "constrained output is not there yet"},
     {"tool_choice", honoured,
@@ -60,80 +117,41 @@ constexpr FieldRule kChat[] = {
     {"functions", refused, "the older name: send tools"},
     {"function_call", ignored, "without functions it asks for nothing"},
     {"parallel_tool_calls", honoured, "false: one call a reply"},
-    {"frequency_penalty", honoured, "-2 to 2, of the reply alone"},
-    {"presence_penalty", honoured, "-2 to 2, of the reply alone"},
-    {"logit_bias", honoured, "token ids to -100 to 100; at most 1,024"},
+};
+constexpr FieldRule kChatOthers[] = {
     {"modalities", honoured, "text only"},
     {"audio", refused, "no model here speaks"},
     {"web_search_options", refused, "there is no web search"},
-    {"guided_json", refused, kNoConstraint},
-    {"guided_regex", refused, kNoConstraint},
-    {"guided_choice", refused, kNoConstraint},
-    {"guided_grammar", refused, kNoConstraint},
-    {"structured_outputs", refused, kNoConstraint},
-    {"grammar", refused, kNoConstraint},
-    {"json_schema", refused, kNoConstraint},
-    {"min_tokens", honoured, "before so many tokens the model's own end does not come"},
     {"prompt_logprobs", refused, "use /v1/completions"},
     {"chat_template", refused, "templates of requests are never run"},
     {"prediction", ignored, ""},
     {"metadata", ignored, ""},
     {"store", ignored, "nothing is stored"},
-    {"service_tier", ignored, ""},
     {"verbosity", ignored, ""},
-    {"prompt_cache_key", ignored, "prefixes are found without"},
-    {"prompt_cache_retention", ignored, ""},
-    {"safety_identifier", ignored, ""},
     {"stream_options.include_obfuscation", ignored, ""},
 };
+constexpr auto kChat = join(kModel, kChatMessages, kStream, kChatReply, kDrawing, kEnds, kUser, kConstraints,
+                            kChatTools, kChatOthers, kService);
 
-constexpr FieldRule kCompletion[] = {
-    {"model", honoured, "a loaded model's name or alias"},
+constexpr FieldRule kCompletionText[] = {
     {"prompt", honoured,
      "a string, token ids, or up to 16 of either; text is plain: control tokens' spellings stay text"},
-    {"stream", honoured, ""},
-    {"stream_options.include_usage", honoured, "as for chats"},
-    {"return_progress", honoured, "as for chats"},
+    {"suffix", honoured, "the reply fills the gap before it, for models with markers for that (DeepSeek, Qwen-Coder)"},
     {"max_tokens", honoured, "default 16, as OpenAI's"},
-    {"temperature", honoured, "0 to 2; default: the model's own"},
-    {"top_p", honoured, "0 to 1"},
-    {"top_k", honoured, "0 or -1: off"},
-    {"min_p", honoured, "0 to 1"},
-    {"repetition_penalty", honoured, "over 0, up to 10; also as repeat_penalty"},
-    {"seed", honoured, ""},
-    {"stop", honoured, "a string, or up to 16, of at most 256 bytes each"},
-    {"stop_token_ids", honoured, "up to 64, besides the model's own"},
-    {"ignore_eos", honoured, ""},
     {"n", honoured, "up to 16, for each prompt"},
     {"best_of", honoured, "equal to n only: replies are not ranked"},
     {"logprobs", honoured, "0 to 20: so many of the most likely tokens beside each"},
     {"echo", honoured, "the prompt before the reply; not together with logprobs"},
-    {"user", honoured, "separates the cache"},
-    {"user_id", honoured, "the same, DeepSeek's name"},
-    {"suffix", honoured, "the reply fills the gap before it, for models with markers for that (DeepSeek, Qwen-Coder)"},
-    {"frequency_penalty", honoured, "-2 to 2, of the reply alone"},
-    {"presence_penalty", honoured, "-2 to 2, of the reply alone"},
-    {"logit_bias", honoured, "token ids to -100 to 100; at most 1,024"},
-    {"response_format", honoured, "type text only"},
-    {"guided_json", refused, kNoConstraint},
-    {"guided_regex", refused, kNoConstraint},
-    {"guided_choice", refused, kNoConstraint},
-    {"guided_grammar", refused, kNoConstraint},
-    {"structured_outputs", refused, kNoConstraint},
-    {"grammar", refused, kNoConstraint},
-    {"json_schema", refused, kNoConstraint},
-    {"min_tokens", honoured, "before so many tokens the model's own end does not come"},
     {"prompt_logprobs", refused, "the prompt's own are not given yet"},
 };
+constexpr auto kCompletion = join(kModel, kCompletionText, kStream, kDrawing, kEnds, kUser, kConstraints);
 
 constexpr FieldRule kMessages[] = {
     {"model", honoured, "a loaded model's name or alias, or any that begins with claude-"},
     {"max_tokens", honoured, "required"},
     {"messages", honoured,
      "roles user, assistant, system; content a string, or blocks of type text, thinking, tool_use and tool_result; the "
-     "reply goes on from a "
-     "last "
-     "one that is the assistant's"},
+     "reply goes on from a last one that is the assistant's"},
     {"system", honoured, "a string, or blocks of text; one that begins with x-anthropic-billing-header is left out"},
     {"stream", honoured, ""},
     {"stop_sequences", honoured, "up to 16, of at most 256 bytes each"},
@@ -164,7 +182,8 @@ constexpr FieldRule kOllama[] = {
     {"stream", honoured, "true unless given"},
     {"think", honoured, "true, false, or a level as reasoning_effort of a chat"},
     {"options", honoured,
-     "num_predict, stop, seed, temperature, top_p, top_k, min_p, repeat_penalty, presence_penalty, frequency_penalty"},
+     "num_predict, stop, seed, temperature, top_p, top_k, min_p, repeat_penalty, presence_penalty, frequency_penalty, "
+     "and DRY's as in a chat"},
     {"options.num_ctx", ignored, "the context is the server's"},
     {"keep_alive", ignored, "the model stays loaded"},
     {"tools", honoured, "of /api/chat; a call comes whole, in one line"},
@@ -175,8 +194,7 @@ constexpr FieldRule kOllama[] = {
     {"context", refused, "send the messages again: their prefix is found in the cache"},
 };
 
-constexpr FieldRule kEmbedding[] = {
-    {"model", honoured, "a loaded model's name or alias"},
+constexpr FieldRule kEmbeddingOwn[] = {
     {"input", honoured, "a text, token ids, or up to 2,048 of either"},
     {"pooling", honoured, "mean (the default) of the last hidden states, or last: that of the last token"},
     {"encoding_format", honoured, "float or base64; of /v1/embeddings"},
@@ -186,13 +204,12 @@ constexpr FieldRule kEmbedding[] = {
     {"options", ignored, "of /api/embed"},
     {"keep_alive", ignored, "of /api/embed: the model stays loaded"},
 };
+constexpr auto kEmbedding = join(kModel, kEmbeddingOwn);
 
-constexpr FieldRule kResponses[] = {
-    {"model", honoured, "a loaded model's name or alias"},
+constexpr FieldRule kResponsesOwn[] = {
     {"input", honoured,
      "a string, or items: messages (roles system, developer, user, assistant; parts of type input_text, output_text) "
-     "and "
-     "reasoning; items of other types than these and tool calls are ignored"},
+     "and reasoning; items of other types than these and tool calls are ignored"},
     {"instructions", honoured, "a system message before all others"},
     {"stream", honoured, ""},
     {"max_output_tokens", honoured, "thinking included; without it a reply may fill the context"},
@@ -217,11 +234,9 @@ constexpr FieldRule kResponses[] = {
     {"parallel_tool_calls", ignored, ""},
     {"max_tool_calls", ignored, ""},
     {"truncation", ignored, "a prompt that does not fit is refused"},
-    {"service_tier", ignored, ""},
-    {"prompt_cache_key", ignored, "prefixes are found without"},
-    {"safety_identifier", ignored, ""},
     {"stream_options", ignored, ""},
 };
+constexpr auto kResponses = join(kModel, kResponsesOwn, kService);
 
 bool asks_for_something(const json::value& value) {
   switch (value.kind()) {

@@ -14,12 +14,12 @@ namespace minke::api {
 using engine::FinishReason;
 
 Generation::Generation(const Model& model, std::vector<Prompt> prompts, const engine::Request& request,
-                       const std::vector<std::string>& stops, const std::function<void()>& notify)
-    : samples_(request.samples) {
+                       const std::function<void()>& notify)
+    : samples_(request.samples), stops_(request.stop_strings) {
   for (Prompt& prompt : prompts) {
     Running running;
     for (std::size_t i = 0; i < samples_; ++i) {
-      running.samples.push_back({ReplyText(model, prompt, stops, request.logprobs.has_value()), false});
+      running.samples.push_back({ReplyText(model, prompt, request.logprobs.has_value()), false});
     }
     spent_.prompt_tokens += prompt.tokens.size();
     engine::Request one = request;
@@ -84,7 +84,7 @@ Generation::Piece Generation::take_token(std::size_t index, const engine::TokenD
   piece.delta = sample.text.push(drawn);
   ++spent_.output_tokens;
   spent_.reasoning_tokens += sample.text.reasoning_tokens() - reasoning;
-  // The engine knows nothing of stop sequences. It can only be told to end all samples of a prompt together.
+  // A call more than may be. The engine can only be told to end all samples of a prompt together.
   if (sample.text.stopped() && std::all_of(running.samples.begin(), running.samples.end(),
                                            [](const Sample& one) { return one.ended || one.text.stopped(); })) {
     running.reply.cancel();
@@ -109,12 +109,14 @@ Generation::Piece Generation::take_end(std::size_t index, const engine::Finished
   }
   sample.ended = true;
   ++ended_;
+  const bool cut = finished.reason != FinishReason::stop || finished.stop_string;
   Piece piece{.choice = index * samples_ + finished.sample,
-              .delta = sample.text.finish(finished.reason != FinishReason::stop),
+              .delta = sample.text.finish(finished.tail, cut),
               .end = stopped ? FinishReason::stop : finished.reason,
-              .stop = sample.text.stop()};
+              .stop = {}};
+  if (!stopped && finished.stop_string) piece.stop = stops_.at(*finished.stop_string);
   set_cached(running, finished.usage.cached_tokens);
-  // The stop token, which is not told.
+  // The stop token and a stop string's, which are not told.
   if (!stopped) spent_.output_tokens += finished.usage.output_tokens - sample.text.tokens();
   spent_.queue_seconds = std::max(spent_.queue_seconds, finished.timings.queue_seconds);
   spent_.prefill_seconds = std::max(spent_.prefill_seconds, finished.timings.prefill_seconds);

@@ -34,7 +34,7 @@ class Generation {
   /// Submits: `request` with each prompt's tokens. Throws ApiError, and leaves nothing running then. `notify` is called
   /// on the compute thread when next() may have something.
   Generation(const Model& model, std::vector<Prompt> prompts, const engine::Request& request,
-             const std::vector<std::string>& stops, const std::function<void()>& notify);
+             const std::function<void()>& notify);
 
   /// The next piece that is there. Never waits. Throws ApiError when a reply failed.
   std::optional<Piece> next();
@@ -67,6 +67,7 @@ class Generation {
   Piece take_end(std::size_t index, const engine::Finished& finished);
 
   std::size_t samples_;
+  std::vector<std::string> stops_;
   std::vector<Running> replies_;
   std::size_t next_reply_ = 0, ended_ = 0;
   std::optional<engine::Queued> queued_;

@@ -143,24 +143,6 @@ text::Thinking asked_thinking(const Fields& request) {
   throw_invalid(thinking->place("type"), "expected \"enabled\", \"disabled\" or \"adaptive\"");
 }
 
-std::vector<std::string> stops_of(const Fields& request) {
-  std::vector<std::string> stops;
-  const json::array* array = request.array("stop_sequences");
-  if (array == nullptr) return stops;
-  if (array->size() > kMaxStops) {
-    throw_invalid("stop_sequences", base::cat("at most ", kMaxStops, " sequences, got ", array->size()));
-  }
-  for (const json::value& value : *array) {
-    const std::string place = base::cat("stop_sequences[", stops.size(), "]");
-    const std::string_view stop = text_of(value, place);
-    if (stop.empty() || stop.size() > kMaxStopBytes) {
-      throw_invalid(place, base::cat("expected 1 to ", kMaxStopBytes, " bytes, got ", stop.size()));
-    }
-    stops.emplace_back(stop);
-  }
-  return stops;
-}
-
 }  // namespace
 
 MessagesRequest parse_messages_request(const Fields& request, bool counting) {
@@ -176,7 +158,7 @@ MessagesRequest parse_messages_request(const Fields& request, bool counting) {
   out.common.temperature = request.number("temperature", 0, 2);
   out.common.top_p = request.number("top_p", 0, 1);
   out.common.top_k = request.integer("top_k", 0, std::numeric_limits<std::int64_t>::max());
-  out.common.stops = stops_of(request);
+  out.common.stops = parse_stops(request, "stop_sequences");
   if (const auto metadata = request.object("metadata")) out.common.user = metadata->text("user_id").value_or("");
   out.thinking = asked_thinking(request);
   if (const auto config = request.object("output_config")) {

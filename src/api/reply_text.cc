@@ -1,6 +1,5 @@
 #include "api/reply_text.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "api/random_id.h"
@@ -16,13 +15,12 @@ std::string_view marker(const Model& model, const Prompt& prompt,
 
 }  // namespace
 
-ReplyText::ReplyText(const Model& model, const Prompt& prompt, std::span<const std::string> stops, bool with_tokens)
+ReplyText::ReplyText(const Model& model, const Prompt& prompt, bool with_tokens)
     : tokenizer_(model.tokenizer.get()),
       think_begin_(marker(model, prompt, &text::ChatEncoding::think_begin)),
       think_end_(marker(model, prompt, &text::ChatEncoding::think_end)),
       decoder_(*model.tokenizer),
       parser_(think_begin_, think_end_, prompt.starts_in_thinking),
-      stops_(stops),
       with_tokens_(with_tokens),
       setup_(prompt.tools) {
   if (!setup_ || !model.encoding) return;
@@ -55,7 +53,6 @@ TextDelta ReplyText::push(const engine::TokenDrawn& drawn) {
   if (stopped()) return out;
   ++tokens_;
   const bool thought = in_thinking();
-  const std::size_t from = given_;
   bool call = tools_ && tools_->in_call();
   if (tools_) {
     push_with_tools(drawn.token, out);
@@ -66,13 +63,8 @@ TextDelta ReplyText::push(const engine::TokenDrawn& drawn) {
   const bool thinking = thought || in_thinking();
   if (thinking) ++reasoning_tokens_;
   if (with_tokens_ && !is_marker(drawn.token) && !call) {
-    if (thinking) {
-      out.reasoning_tokens.push_back(drawn);
-    } else {
-      waiting_.push_back({drawn, from});
-    }
+    (thinking ? out.reasoning_tokens : out.content_tokens).push_back(drawn);
   }
-  release(out);
   return out;
 }
 
@@ -145,25 +137,20 @@ void ReplyText::keep_calls() {
   setup_->store->keep(setup_->owner, std::move(said_));
 }
 
-TextDelta ReplyText::finish(bool cut) {
+TextDelta ReplyText::finish(std::string_view tail, bool cut) {
   TextDelta out;
   if (stopped()) return out;
+  std::string rest = decoder_.push(tail);
+  rest += decoder_.finish();
   if (tools_) {
     std::vector<text::ReplyPart> parts = std::exchange(begun_, {});
-    tools_->push(decoder_.finish(), parts);
+    tools_->push(rest, parts);
     tools_->finish(cut, parts);
     take_parts(std::move(parts), out);
+    if (!cut) keep_calls();
   } else {
-    take(parser_.push(decoder_.finish()), out);
+    take(parser_.push(rest), out);
     take(parser_.finish(), out);
-  }
-  const std::string rest = stops_.finish();
-  emitted_ += rest.size();
-  out.content += rest;
-  release(out);
-  if (tools_ && !cut) {
-    said_.content += rest;
-    keep_calls();
   }
   return out;
 }
@@ -171,20 +158,8 @@ TextDelta ReplyText::finish(bool cut) {
 void ReplyText::take(text::ReplyDelta&& parsed, TextDelta& out) {
   out.reasoning += parsed.thinking;
   if (tools_ && !parsed.thinking.empty()) said_.reasoning = said_.reasoning.value_or("") + parsed.thinking;
-  given_ += parsed.content.size();
-  const std::string content = stops_.push(parsed.content);
-  emitted_ += content.size();
-  out.content += content;
-  if (tools_) said_.content += content;
-}
-
-/// Tokens whose text has come out, at least its beginning. What a stop sequence swallowed whole is dropped.
-void ReplyText::release(TextDelta& out) {
-  const bool all = given_ == emitted_;
-  std::size_t count = 0;
-  while (count < waiting_.size() && (all || waiting_[count].from < emitted_)) ++count;
-  for (std::size_t i = 0; i < count; ++i) out.content_tokens.push_back(std::move(waiting_[i].drawn));
-  waiting_.erase(waiting_.begin(), waiting_.begin() + static_cast<std::ptrdiff_t>(count));
+  out.content += parsed.content;
+  if (tools_) said_.content += parsed.content;
 }
 
 }  // namespace minke::api

@@ -4,13 +4,11 @@
 #include <cstddef>
 #include <memory>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "api/model.h"
-#include "api/stop_matcher.h"
 #include "engine/events.h"
 #include "text/reply_parser.h"
 #include "text/tokenizer.h"
@@ -39,25 +37,20 @@ struct TextDelta {
 
 class ReplyText {
  public:
-  /// Stop sequences are looked for in the content, not in thinking. `with_tokens`: TextDelta's tokens are wanted.
-  ReplyText(const Model& model, const Prompt& prompt, std::span<const std::string> stops, bool with_tokens);
+  /// `with_tokens`: TextDelta's tokens are wanted.
+  ReplyText(const Model& model, const Prompt& prompt, bool with_tokens);
 
   TextDelta push(const engine::TokenDrawn& drawn);
-  /// The end of the reply: what was held back. `cut`: a limit ended it, not the model.
-  TextDelta finish(bool cut = false);
+  /// The end of the reply: what was held back. `tail`: bytes after the last token's, as engine::Finished has them.
+  /// `cut`: a limit or a stop string ended it, not the model.
+  TextDelta finish(std::string_view tail = {}, bool cut = false);
 
-  /// A stop sequence was found, or a call more than may be: nothing more comes.
-  bool stopped() const noexcept { return stops_.found() || enough_; }
-  const std::optional<std::string>& stop() const noexcept { return stops_.stop(); }
+  /// A call more than may be: nothing more comes.
+  bool stopped() const noexcept { return enough_; }
   std::size_t tokens() const noexcept { return tokens_; }
   std::size_t reasoning_tokens() const noexcept { return reasoning_tokens_; }
 
  private:
-  struct Waiting {
-    engine::TokenDrawn drawn;
-    std::size_t from;  // where in the content its text begins
-  };
-
   std::string decode(engine::TokenId token);
   void push_with_tools(engine::TokenId token, TextDelta& out);
   void take_parts(std::vector<text::ReplyPart>&& parts, TextDelta& out);
@@ -65,17 +58,13 @@ class ReplyText {
   void keep_calls();
   bool in_thinking() const { return tools_ ? tools_->in_thinking() : parser_.in_thinking(); }
   void take(text::ReplyDelta&& parsed, TextDelta& out);
-  void release(TextDelta& out);
   bool is_marker(engine::TokenId token) const;
 
   const text::Tokenizer* tokenizer_;
   std::string_view think_begin_, think_end_;
   text::StreamDecoder decoder_;
   text::ReplyParser parser_;
-  StopMatcher stops_;
   bool with_tokens_;
-  std::vector<Waiting> waiting_;         // tokens of content that is held back
-  std::size_t given_ = 0, emitted_ = 0;  // bytes of content that went into and came out of the stop matcher
   std::size_t tokens_ = 0, reasoning_tokens_ = 0;
 
   std::shared_ptr<const ToolSetup> setup_;  // null: calls are not looked for

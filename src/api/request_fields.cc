@@ -62,6 +62,32 @@ std::vector<engine::LogitBias> parse_biases(const Fields& request) {
   return biases;
 }
 
+/// With llama.cpp's names.
+void parse_dry(const Fields& request, CommonRequest& out) {
+  engine::DryParams& dry = out.dry;
+  dry.multiplier = request.number("dry_multiplier", 0, 100).value_or(dry.multiplier);
+  dry.base = request.number("dry_base", 1, 10).value_or(dry.base);
+  dry.allowed_length = request.integer("dry_allowed_length", 1, 1000).value_or(dry.allowed_length);
+  const std::int64_t last = request.integer("dry_penalty_last_n", -1, 1'000'000'000).value_or(-1);
+  if (last == 0) dry.multiplier = 0;
+  dry.range = last < 0 ? 0 : last;
+  const json::array* breakers = request.array("dry_sequence_breakers");
+  if (breakers == nullptr) return;
+  const std::string place = request.place("dry_sequence_breakers");
+  if (breakers->size() > engine::DryParams::kMaxBreakers) {
+    throw_invalid(place, base::cat("at most ", engine::DryParams::kMaxBreakers, " texts, got ", breakers->size()));
+  }
+  out.dry_breakers.clear();
+  for (const json::value& breaker : *breakers) {
+    const std::string where = base::cat(place, "[", out.dry_breakers.size(), "]");
+    const std::string_view text = text_of(breaker, where);
+    if (text.empty() || text.size() > kMaxBreakerBytes) {
+      throw_invalid(where, base::cat("expected 1 to ", kMaxBreakerBytes, " bytes, got ", text.size()));
+    }
+    out.dry_breakers.emplace_back(text);
+  }
+}
+
 void parse_stream(const Fields& request, CommonRequest& out) {
   out.stream = request.flag("stream").value_or(false);
   out.progress = request.flag("return_progress").value_or(false);
@@ -118,11 +144,11 @@ std::optional<std::size_t> parse_thinking_tokens(const Fields& fields, std::stri
   return *tokens < 0 ? std::numeric_limits<std::size_t>::max() : static_cast<std::size_t>(*tokens);
 }
 
-std::vector<std::string> parse_stops(const Fields& request) {
+std::vector<std::string> parse_stops(const Fields& request, std::string_view key) {
   std::vector<std::string> stops;
-  const json::value* value = request.find("stop");
+  const json::value* value = request.find(key);
   if (value == nullptr) return stops;
-  const std::string place = request.place("stop");
+  const std::string place = request.place(key);
   const auto add = [&](const json::value& stop, const std::string& where) {
     const std::string_view text = text_of(stop, where);
     if (text.empty()) throw_invalid(where, "a stop sequence cannot be empty");
@@ -157,6 +183,7 @@ void parse_sampling(const Fields& request, CommonRequest& out) {
   out.presence_penalty = request.number("presence_penalty", -2, 2);
   out.frequency_penalty = request.number("frequency_penalty", -2, 2);
   out.logit_bias = parse_biases(request);
+  parse_dry(request, out);
   out.min_tokens = static_cast<std::size_t>(request.integer("min_tokens", 0, kMaxTokens).value_or(0));
   if (const auto seed = request.integer("seed", std::numeric_limits<std::int64_t>::min(), kMost)) {
     out.seed = static_cast<std::uint64_t>(*seed);
@@ -193,6 +220,7 @@ engine::SamplingParams CommonRequest::sampling(const engine::SamplingParams& def
   params.presence_penalty = presence_penalty.value_or(0);
   params.frequency_penalty = frequency_penalty.value_or(0);
   params.logit_bias = logit_bias;
+  params.dry = dry;
   params.seed = seed ? *seed : drawn_seed();
   try {
     params.validate();

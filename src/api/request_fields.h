@@ -3,14 +3,17 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "api/fields.h"
+#include "engine/dry.h"
 #include "engine/request.h"
 #include "engine/sampling.h"
+#include "text/breaker_tokens.h"
 #include "text/chat.h"
 
 namespace minke::api {
@@ -20,6 +23,8 @@ inline constexpr std::int64_t kMaxSamples = 16;
 inline constexpr std::size_t kMaxStops = 16;
 inline constexpr std::size_t kMaxStopBytes = 256;
 inline constexpr std::size_t kMaxStopTokens = 64;
+/// At most as many tokens: engine::DryParams allows so many.
+inline constexpr std::size_t kMaxBreakerBytes = engine::DryParams::kMaxBreakerTokens;
 
 struct CommonRequest {
   std::string model;
@@ -29,6 +34,8 @@ struct CommonRequest {
   std::optional<std::size_t> max_tokens;
   std::optional<double> temperature, top_p, min_p, repeat_penalty, presence_penalty, frequency_penalty;
   std::vector<engine::LogitBias> logit_bias;
+  engine::DryParams dry;  ///< without breakers: their tokens are the model's
+  std::vector<std::string> dry_breakers{std::begin(text::kDefaultBreakers), std::end(text::kDefaultBreakers)};
   std::size_t min_tokens = 0;
   std::optional<std::int64_t> top_k;
   std::optional<std::uint64_t> seed;
@@ -59,6 +66,7 @@ CommonRequest parse_common(const Fields& request);
 
 /// Parts of it, for requests that have the same fields elsewhere. Throw ApiError.
 void parse_sampling(const Fields& fields, CommonRequest& out);
-std::vector<std::string> parse_stops(const Fields& fields);
+/// A string or an array of them at `key`.
+std::vector<std::string> parse_stops(const Fields& fields, std::string_view key = "stop");
 
 }  // namespace minke::api

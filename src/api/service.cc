@@ -19,6 +19,7 @@
 #include "api/responses_stream.h"
 #include "api/service_parts.h"
 #include "base/cat.h"
+#include "text/breaker_tokens.h"
 
 namespace minke::api {
 namespace {
@@ -40,7 +41,7 @@ Envelope envelope(const Model& model, const CommonRequest& common, std::string_v
 
 Answer start(const Model& model, std::vector<Prompt> prompts, const engine::Request& request,
              const CommonRequest& common, std::unique_ptr<ReplyFormat> format, const Call& call) {
-  auto generation = std::make_unique<Generation>(model, std::move(prompts), request, common.stops, call.notify);
+  auto generation = std::make_unique<Generation>(model, std::move(prompts), request, call.notify);
   return make_reply_stream(std::move(generation), std::move(format),
                            {.events = common.stream,
                             .include_usage = common.include_usage,
@@ -85,10 +86,18 @@ engine::Request engine_request(const Model& model, const CommonRequest& common, 
                                const Identity& identity) {
   engine::Request request;
   request.sampling = common.sampling(model.defaults(thinking));
+  engine::DryParams& dry = request.sampling.dry;
+  if (dry.multiplier > 0) {
+    for (const std::string& breaker : common.dry_breakers) {
+      auto tokens = text::breaker_tokens(*model.tokenizer, breaker);
+      if (!tokens.empty()) dry.breakers.push_back(std::move(tokens));
+    }
+  }
   request.max_tokens = common.max_tokens.value_or(0);
   request.min_tokens = common.min_tokens;
   if (!common.ignore_eos) request.stop_tokens = model.stop_tokens;
   request.stop_tokens.insert(request.stop_tokens.end(), common.stop_tokens.begin(), common.stop_tokens.end());
+  request.stop_strings = common.stops;
   request.identity = identity.name;
   request.salt = salt_of(identity, common.user);
   request.samples = common.samples;
@@ -166,7 +175,7 @@ Answer Service::responses(const Call& call) const {
   request.logprobs = asked.logprobs;
   std::vector<Prompt> prompts;
   prompts.push_back(model.chat_prompt({.messages = asked.messages, .thinking = asked.thinking}));
-  auto generation = std::make_unique<Generation>(model, std::move(prompts), request, asked.common.stops, call.notify);
+  auto generation = std::make_unique<Generation>(model, std::move(prompts), request, call.notify);
   return make_responses_stream(std::move(generation), envelope(model, asked.common, "resp_", call.dialect),
                                std::move(asked.echo), *model.tokenizer, asked.logprobs.has_value(),
                                asked.common.stream);
@@ -220,7 +229,7 @@ Answer Service::messages(const Call& call) const {
   prompts.push_back(tool_prompt(
       model, {.messages = {}, .thinking = asked.thinking, .continue_last = asked.continue_last, .tools = &asked.tools},
       asked.messages, request, "toolu_"));
-  auto generation = std::make_unique<Generation>(model, std::move(prompts), request, asked.common.stops, call.notify);
+  auto generation = std::make_unique<Generation>(model, std::move(prompts), request, call.notify);
   return make_messages_stream(std::move(generation), envelope(model, asked.common, "msg_", call.dialect),
                               asked.common.stream);
 }

@@ -54,7 +54,7 @@ Answer answer(const Model& model, OllamaRequest&& asked, OllamaKind kind, const 
   const engine::Request request = engine_request(model, asked.common, asked.thinking, call.identity);
   std::vector<Prompt> prompts;
   prompts.push_back(prompt_of(model, asked));
-  auto generation = std::make_unique<Generation>(model, std::move(prompts), request, asked.common.stops, call.notify);
+  auto generation = std::make_unique<Generation>(model, std::move(prompts), request, call.notify);
   return make_ollama_stream(std::move(generation), kind, asked.common.model, asked.common.stream);
 }
 

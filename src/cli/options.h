@@ -2,11 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <iterator>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "engine/engine.h"
+#include "text/breaker_tokens.h"
 #include "text/chat.h"
 
 namespace CLI {
@@ -39,7 +41,7 @@ struct SamplingFlags {
   std::optional<double> temperature, top_p, min_p, repeat_penalty;
   std::optional<double> presence_penalty, frequency_penalty, dry_multiplier, dry_base;
   std::optional<std::int64_t> top_k, dry_allowed_length, dry_range;
-  std::vector<std::string> dry_breakers = {"\n", ":", "\"", "*"};  ///< as its first implementation has them
+  std::vector<std::string> dry_breakers{std::begin(text::kDefaultBreakers), std::end(text::kDefaultBreakers)};
   std::vector<engine::LogitBias> logit_bias;
   std::optional<std::uint64_t> seed;
 };

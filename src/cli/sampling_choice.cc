@@ -1,10 +1,10 @@
 #include "cli/sampling_choice.h"
 
-#include <algorithm>
 #include <random>
 #include <utility>
 
 #include "base/cat.h"
+#include "text/breaker_tokens.h"
 
 namespace minke::cli {
 namespace {
@@ -94,23 +94,11 @@ SamplingChoice choose_sampling(const SamplingFlags& flags, const models::Samplin
   p.dry.range = flags.dry_range.value_or(p.dry.range);
   if (tokenizer != nullptr && p.dry.multiplier > 0)
     for (const std::string& breaker : flags.dry_breakers)
-      if (auto tokens = breaker_tokens(*tokenizer, breaker); !tokens.empty())
+      if (auto tokens = text::breaker_tokens(*tokenizer, breaker); !tokens.empty())
         p.dry.breakers.push_back(std::move(tokens));
   p.seed = flags.seed ? *flags.seed : random_seed();
   p.validate();
   return choice;
-}
-
-std::vector<std::int32_t> breaker_tokens(const text::Tokenizer& tokenizer, std::string_view text) {
-  if (text.empty()) return {};
-  const std::vector<text::TokenId> letter = tokenizer.encode("a");
-  std::vector<text::TokenId> both = tokenizer.encode(base::cat("a", text));
-  if (both.size() > letter.size() && std::equal(letter.begin(), letter.end(), both.begin())) {
-    both.erase(both.begin(), both.begin() + static_cast<std::ptrdiff_t>(letter.size()));
-  } else if (!both.empty()) {
-    both.erase(both.begin(), both.end() - 1);
-  }
-  return both;
 }
 
 std::string sampling_text(const engine::SamplingParams& params) {

@@ -3,8 +3,6 @@
 
 #include <optional>
 #include <string>
-#include <string_view>
-#include <vector>
 
 #include "cli/options.h"
 #include "engine/sampling.h"
@@ -23,10 +21,6 @@ struct SamplingChoice {
 SamplingChoice choose_sampling(const SamplingFlags& flags, const models::SamplingDefaults& defaults,
                                std::optional<text::Encoding> encoding, text::Thinking thinking,
                                const text::Tokenizer* tokenizer = nullptr);
-
-/// The tokens of `text` as they stand behind a letter; of one that merges with it the last, as DRY's first
-/// implementation takes it. Empty for a text without tokens.
-std::vector<std::int32_t> breaker_tokens(const text::Tokenizer& tokenizer, std::string_view text);
 
 /// "temperature 0.6, top-p 0.95": what is off is left out, and so is the seed.
 std::string sampling_text(const engine::SamplingParams& params);

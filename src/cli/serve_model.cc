@@ -80,8 +80,10 @@ std::string random_secret() {
 
 ServedModel load_served_model(const std::shared_ptr<const formats::Checkpoint>& checkpoint, TextModel text,
                               const engine::EngineOptions& options, ServedAs as) {
+  api::mark_fill_markers(*text.tokenizer);  // before anybody is told which tokens are control
   engine::EngineOptions with_secret = options;
   if (with_secret.secret.empty()) with_secret.secret = random_secret();
+  with_secret.token_bytes = token_bytes(*text.tokenizer);
   const models::SamplingDefaults defaults = models::read_sampling_defaults(*checkpoint);
   auto generator = std::make_unique<EngineGenerator>(checkpoint, with_secret);
   ServedModel served;
@@ -104,7 +106,6 @@ ServedModel load_served_model(const std::shared_ptr<const formats::Checkpoint>& 
   model->description = start_text(served.info, options.context != 0);
   model->thinking = as.chat.thinking();
   model->date = [chat = std::move(as.chat)] { return chat.date_text(); };
-  api::mark_fill_markers(*text.tokenizer);
   model->tokenizer = std::move(text.tokenizer);
   model->encoding = std::move(text.encoding);
   model->generator = std::move(generator);

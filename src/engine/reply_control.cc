@@ -39,8 +39,11 @@ void ReplyControl::took(std::span<const TokenId> row, std::size_t prompt) {
 }
 
 void ReplyControl::look_for_stops(std::span<const TokenId> reply) {
-  const TokenBytes& bytes = *plan_->bytes;
-  std::string_view piece = bytes.of(reply.back());
+  // Control tokens are no text: a stop string is not found in their spelling, but around them.
+  const auto text_of = [&bytes = *plan_->bytes](TokenId token) {
+    return bytes.is_control(token) ? std::string_view() : bytes.of(token);
+  };
+  std::string_view piece = text_of(reply.back());
   if (leading_) {
     // Newlines after the closing marker are no part of the answer.
     piece.remove_prefix(std::min(piece.find_first_not_of('\n'), piece.size()));
@@ -58,8 +61,8 @@ void ReplyControl::look_for_stops(std::span<const TokenId> reply) {
   // The token in which these bytes begin, and what it has before them.
   std::size_t token = reply.size();
   std::size_t covered = 0;
-  while (covered < back && token > 0) covered += bytes.of(reply[--token]).size();
-  if (found) stop_ = Stop{found->index, std::string(bytes.of(reply[token]).substr(0, covered - back))};
+  while (covered < back && token > 0) covered += text_of(reply[--token]).size();
+  if (found) stop_ = Stop{found->index, std::string(text_of(reply[token]).substr(0, covered - back))};
   reportable_ = token;
 }
 

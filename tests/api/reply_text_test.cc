@@ -16,7 +16,6 @@ using test::kThinkEnd;
 struct Total {
   std::string reasoning, content;
   std::vector<engine::TokenId> reasoning_tokens, content_tokens;
-  bool stopped = false;
   std::size_t counted = 0, counted_reasoning = 0;
 };
 
@@ -39,14 +38,12 @@ void add(const TextDelta& delta, Total& total) {
   for (const auto& drawn : delta.content_tokens) total.content_tokens.push_back(drawn.token);
 }
 
-Total run(const std::vector<engine::TokenId>& tokens, const std::vector<std::string>& stops = {},
-          bool starts_in_thinking = false) {
+Total run(const std::vector<engine::TokenId>& tokens, bool starts_in_thinking = false) {
   const auto fake = test::fake_model({}, text::Encoding::qwen3);
-  ReplyText text(*fake.model, {.starts_in_thinking = starts_in_thinking, .chat = true}, stops, true);
+  ReplyText text(*fake.model, {.starts_in_thinking = starts_in_thinking, .chat = true}, true);
   Total total;
   for (const engine::TokenId token : tokens) add(text.push({.token = token, .logprob = -1.0F}), total);
   add(text.finish(), total);
-  total.stopped = text.stopped();
   total.counted = text.tokens();
   total.counted_reasoning = text.reasoning_tokens();
   return total;
@@ -60,7 +57,7 @@ TEST(ReplyText, ThinkingAndContentHaveTheirOwnTextTokensAndCounts) {
   EXPECT_EQ(total.content_tokens, tokens_of("yes"));
   EXPECT_EQ(total.counted, 8u);
   EXPECT_EQ(total.counted_reasoning, 5u) << "markers are reasoning";
-  const Total opened = run(join({tokens_of("hm."), {kThinkEnd}, tokens_of("yes")}), {}, true);
+  const Total opened = run(join({tokens_of("hm."), {kThinkEnd}, tokens_of("yes")}), true);
   EXPECT_EQ(opened.reasoning, "hm.");
   EXPECT_EQ(opened.content, "yes");
 }
@@ -69,26 +66,18 @@ TEST(ReplyText, ControlTokensAreNoText) {
   EXPECT_EQ(run(join({tokens_of("a"), {kImStart, kImEnd}, tokens_of("b")})).content, "ab");
 }
 
-TEST(ReplyText, AStopSequenceEndsTheContentAndItsTokens) {
-  const Total total = run(tokens_of("one END two"), {"END"});
-  EXPECT_TRUE(total.stopped);
-  EXPECT_EQ(total.content, "one ");
-  EXPECT_EQ(total.content_tokens, tokens_of("one "));
-  EXPECT_EQ(total.counted, 7u) << "until the sequence was complete";
-  const Total almost = run(tokens_of("one EN"), {"END"});
-  EXPECT_EQ(almost.content, "one EN");
-  EXPECT_EQ(almost.content_tokens, tokens_of("one EN"));
-}
-
-TEST(ReplyText, ThinkingIsNotSearchedForStopSequences) {
-  const Total total = run(join({{kThink}, tokens_of("END"), {kThinkEnd}, tokens_of("yes END")}), {"END"});
-  EXPECT_EQ(total.reasoning, "END");
-  EXPECT_EQ(total.content, "yes ");
+TEST(ReplyText, TheTailGoesOnAfterTheLastToken) {
+  const auto fake = test::fake_model({});
+  ReplyText text(*fake.model, {.chat = true}, true);
+  Total total;
+  for (const engine::TokenId token : tokens_of("one \xe9\xb2")) add(text.push({.token = token}), total);
+  add(text.finish("\xb8!", /*cut=*/true), total);
+  EXPECT_EQ(total.content, "one 鲸!");
 }
 
 TEST(ReplyText, NoDeltaEndsInsideACharacter) {
   const auto fake = test::fake_model({});
-  ReplyText text(*fake.model, {.chat = true}, {}, false);
+  ReplyText text(*fake.model, {.chat = true}, false);
   std::string all;
   for (const engine::TokenId token : tokens_of("鲸🐋e\xff")) {
     const TextDelta delta = text.push({.token = token});

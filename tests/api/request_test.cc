@@ -123,7 +123,11 @@ TEST(ChatRequest, NumbersOutOfRangeAreRefusedByName) {
                                      "top_logprobs",
                                      "presence_penalty",
                                      "frequency_penalty",
-                                     "min_tokens"};
+                                     "min_tokens",
+                                     "dry_multiplier",
+                                     "dry_base",
+                                     "dry_allowed_length",
+                                     "dry_penalty_last_n"};
   for (const std::string field : kFields) {
     for (const char* value :
          {"NaN", "Infinity", "-Infinity", "1e999", "-1e30", "18446744073709551615", "\"1\"", "true", "[1]", "{}"}) {
@@ -137,6 +141,14 @@ TEST(ChatRequest, NumbersOutOfRangeAreRefusedByName) {
         "\"n\":0", "\"n\":17", "\"top_logprobs\":21", "\"top_k\":-2", "\"repetition_penalty\":0"}) {
     EXPECT_EQ(refusal([&] { with(field).common.sampling({}); }).status, 400) << field;
   }
+}
+
+TEST(ChatRequest, BreakersAreTextsOfSomeLength) {
+  for (const char* bad : {R"([""])", R"([1])", R"(["0123456789012345678901234567890123"])"}) {
+    const Refusal got = refusal([&] { with(std::string("\"dry_sequence_breakers\":") + bad); });
+    EXPECT_EQ(got.param, "dry_sequence_breakers[0]") << bad;
+  }
+  EXPECT_EQ(refusal([] { with(R"("dry_sequence_breakers":"a")"); }).param, "dry_sequence_breakers");
 }
 
 TEST(ChatRequest, PenaltiesAndBiases) {

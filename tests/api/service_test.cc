@@ -217,7 +217,41 @@ TEST(Service, SeveralSamplesAndAStopSequence) {
     EXPECT_EQ(text_at(choices.at(i).as_object(), "finish_reason"), "stop");
   }
   EXPECT_EQ(reply.at("usage").at("completion_tokens").to_number<int>(), 14);
-  EXPECT_EQ(fake.generator->cancelled(), 1u) << "the engine was told";
+  EXPECT_EQ(fake.generator->requests.back().stop_strings, (std::vector<std::string>{"END"}));
+}
+
+TEST(Service, StopSequencesAreLookedForInTheAnswerAlone) {
+  Script script;
+  for (const std::string_view part : {"END", "yes END two"}) {
+    script.tokens.push_back(script.tokens.empty() ? test::kThink : test::kThinkEnd);
+    script.tokens.insert(script.tokens.end(), part.begin(), part.end());
+  }
+  const FakeModel fake = test::fake_model(script, text::Encoding::qwen3);
+  const json::object reply = object_of(chat(fake, R"("stop":["two","END"],"logprobs":true)").bytes);
+  const json::object& message = choice_of(reply).at("message").as_object();
+  EXPECT_EQ(text_at(message, "reasoning_content"), "END");
+  EXPECT_EQ(text_at(message, "content"), "yes ");
+  EXPECT_EQ(choice_of(reply).at("logprobs").at("content").as_array().size(), 4u);
+  const FakeModel almost = test::fake_model({.text = "one EN"});
+  const json::object whole = object_of(chat(almost, R"("stop":"END")").bytes);
+  EXPECT_EQ(text_at(choice_of(whole).at("message").as_object(), "content"), "one EN");
+}
+
+TEST(Service, RepetitionsAreLoweredAsLlamaCppNamesIt) {
+  const FakeModel fake = test::fake_model({.text = "x"});
+  chat(fake, R"("dry_multiplier":0.8,"dry_base":2,"dry_allowed_length":3,"dry_penalty_last_n":64)");
+  const engine::DryParams& dry = fake.generator->requests.back().sampling.dry;
+  EXPECT_EQ(dry.multiplier, 0.8);
+  EXPECT_EQ(dry.base, 2);
+  EXPECT_EQ(dry.allowed_length, 3);
+  EXPECT_EQ(dry.range, 64);
+  EXPECT_EQ(dry.breakers, (std::vector<std::vector<engine::TokenId>>{{'\n'}, {':'}, {'"'}, {'*'}}));
+  chat(fake, R"("dry_multiplier":0.8,"dry_sequence_breakers":["ab"])");
+  const engine::DryParams& own = fake.generator->requests.back().sampling.dry;
+  EXPECT_EQ(own.breakers, (std::vector<std::vector<engine::TokenId>>{{'a', 'b'}}));
+  EXPECT_EQ(own.range, 0) << "all";
+  chat(fake, R"("dry_multiplier":0.8,"dry_penalty_last_n":0)");
+  EXPECT_EQ(fake.generator->requests.back().sampling.dry.multiplier, 0) << "nothing is looked at";
 }
 
 TEST(Service, MaxTokensEndsWithLength) {

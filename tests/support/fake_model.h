@@ -14,7 +14,10 @@
 #include <vector>
 
 #include "api/model.h"
+#include "base/cat.h"
 #include "base/error.h"
+#include "engine/reply_control.h"
+#include "engine/token_bytes.h"
 #include "text/tokenizer_fixture.h"
 
 namespace minke::test {
@@ -52,7 +55,9 @@ struct Script {
 /// Each request gets a thread, which follows the script.
 class FakeGenerator final : public api::Generator {
  public:
-  explicit FakeGenerator(Script script) : script_(std::move(script)) {}
+  /// `bytes`: of its tokens, for stop strings.
+  FakeGenerator(Script script, std::shared_ptr<const engine::TokenBytes> bytes)
+      : script_(std::move(script)), bytes_(std::move(bytes)) {}
   ~FakeGenerator() override {
     stopping_ = true;
     for (auto& thread : threads_) thread.join();
@@ -69,7 +74,8 @@ class FakeGenerator final : public api::Generator {
     }
     requests.push_back(request);
     const std::vector<engine::TokenId> tokens = tokens_of(script_);
-    auto record = std::make_shared<engine::ReplyRecord>(std::move(request), tokens.size() + 1);
+    engine::ControlPlan plan(request, bytes_, bytes_->size());
+    auto record = std::make_shared<engine::ReplyRecord>(std::move(request), tokens.size() + 1, std::move(plan));
     record->notify = std::move(notify);
     record->queue_position = script_.queue.count() > 0 ? 3 : 0;
     record->estimated_wait = 12;
@@ -124,16 +130,23 @@ class FakeGenerator final : public api::Generator {
     const std::size_t most = record.request.pooling != engine::Pooling::none ? 0
                              : record.request.max_tokens == 0                ? tokens.size()
                                                                              : record.request.max_tokens;
+    // What holds tokens back, and ends the reply at a stop string, is the engine's own.
+    engine::ReplyControl control(record.request, record.control, most, bytes_->size());
+    std::vector<engine::TokenId> row = record.request.tokens;
     std::size_t drawn = 0;
-    for (; drawn < tokens.size() && drawn < most && !stopped(record); ++drawn) {
+    while (drawn < tokens.size() && drawn < most && !control.stop() && !stopped(record)) {
       wait(record, script_.step);
-      draw(record, tokens[drawn]);
+      row.push_back(tokens[drawn]);
+      control.took(row, record.request.tokens.size());
+      draw(record, drawn++, row.back(), control.reportable());
       tell(record);
     }
-    while (script_.endless && !stopped(record)) wait(record, std::chrono::milliseconds(1));
-    const bool cut = stopped(record);
+    const bool found = control.stop().has_value();
+    while (script_.endless && !found && !stopped(record)) wait(record, std::chrono::milliseconds(1));
+    const bool cut = !found && stopped(record);
     if (cut) ++cancelled_;
-    const bool full = drawn == most && most < tokens.size() && record.request.pooling == engine::Pooling::none;
+    const bool full =
+        !found && drawn == most && most < tokens.size() && record.request.pooling == engine::Pooling::none;
     for (std::size_t i = 0; i < record.request.samples; ++i) {
       engine::Finished& end = record.outputs[i].end;
       end.sample = i;
@@ -142,9 +155,15 @@ class FakeGenerator final : public api::Generator {
         end.reason = engine::FinishReason::error;
         end.error = base::Error(base::ErrorCode::numeric, script_.error);
       }
+      if (found) {
+        end.stop_string = control.stop()->index;
+        end.tail = control.stop()->tail;
+      } else if (!cut) {
+        record.outputs[i].count = drawn;
+      }
       end.usage = {.prompt_tokens = record.request.tokens.size(),
                    .cached_tokens = script_.cached,
-                   .output_tokens = drawn + (full ? 0U : 1U)};
+                   .output_tokens = drawn + (full || found ? 0U : 1U)};
       end.timings = {.queue_seconds = 0.25, .prefill_seconds = 0.5, .decode_seconds = 1};
       record.outputs[i].finished = true;
     }
@@ -152,10 +171,9 @@ class FakeGenerator final : public api::Generator {
   }
 
   /// Sample i's every token is as likely as e^-i; the most likely ones are it, then the ids from 65.
-  static void draw(engine::ReplyRecord& record, engine::TokenId token) {
+  static void draw(engine::ReplyRecord& record, std::size_t at, engine::TokenId token, std::size_t reportable) {
     for (std::size_t i = 0; i < record.request.samples; ++i) {
       engine::ReplyRecord::Output& output = record.outputs[i];
-      const std::size_t at = output.count;
       output.tokens[at] = token;
       if (record.request.logprobs) {
         const std::size_t top = *record.request.logprobs;
@@ -165,11 +183,12 @@ class FakeGenerator final : public api::Generator {
                                       .logprob = -0.5F - static_cast<float>(k)};
         }
       }
-      output.count = at + 1;
+      output.count = reportable;
     }
   }
 
   Script script_;
+  std::shared_ptr<const engine::TokenBytes> bytes_;
   std::mutex mutex_;
   std::atomic<bool> stopping_{false};
   std::atomic<std::size_t> cancelled_{0};
@@ -184,8 +203,6 @@ struct FakeModel {
 /// "fake", also "other-name"; ChatML, or Qwen3's encoding, which thinks.
 inline FakeModel fake_model(Script script, text::Encoding encoding = text::Encoding::chatml) {
   FakeModel fake;
-  auto generator = std::make_unique<FakeGenerator>(std::move(script));
-  fake.generator = generator.get();
   fake.model = std::make_shared<api::Model>();
   fake.model->name = "fake";
   fake.model->aliases = {"other-name"};
@@ -199,6 +216,12 @@ inline FakeModel fake_model(Script script, text::Encoding encoding = text::Encod
   fake.model->encoding = text::ChatEncoding::create(encoding);
   fake.model->encoding->mark_control(*fake.model->tokenizer);
   fake.model->stop_tokens = {kImEnd};
+  const text::Tokenizer& tokenizer = *fake.model->tokenizer;
+  auto bytes = std::make_shared<engine::TokenBytes>(tokenizer.vocab_size(), [&tokenizer](engine::TokenId id) {
+    return engine::TokenBytes::Entry{.bytes = tokenizer.piece(id), .control = tokenizer.is_control(id)};
+  });
+  auto generator = std::make_unique<FakeGenerator>(std::move(script), std::move(bytes));
+  fake.generator = generator.get();
   fake.model->generator = std::move(generator);
   return fake;
 }
