@@ -139,15 +139,15 @@ void check_modalities(const Fields& request) {
 
 }  // namespace
 
-std::string parse_content(const Fields& message) {
-  const json::value* content = message.find("content");
+std::string parse_content(const Fields& message, std::string_view key) {
+  const json::value* content = message.find(key);
   if (content == nullptr) return {};
   if (content->is_string()) return std::string(text::view(content->get_string()));
-  if (!content->is_array()) throw_wrong_type(message.place("content"), "a string or an array of parts", *content);
+  if (!content->is_array()) throw_wrong_type(message.place(key), "a string or an array of parts", *content);
   std::string text;
   std::size_t index = 0;
   for (const json::value& part : content->get_array()) {
-    append_part(part, base::cat(message.place("content"), "[", index++, "]"), text);
+    append_part(part, base::cat(message.place(key), "[", index++, "]"), text);
   }
   return text;
 }

@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "api/request_fields.h"
@@ -24,7 +25,7 @@ struct ChatRequest {
 ChatRequest parse_chat_request(const Fields& request);
 
 /// A message's content: a string, or parts of text, joined; empty when there is none. Throws ApiError.
-std::string parse_content(const Fields& message);
+std::string parse_content(const Fields& message, std::string_view key = "content");
 
 /// The array of "messages" alone. Throws ApiError.
 std::vector<text::Message> parse_messages(const Fields& request);

@@ -209,7 +209,7 @@ constexpr auto kEmbedding = join(kModel, kEmbeddingOwn);
 constexpr FieldRule kResponsesOwn[] = {
     {"input", honoured,
      "a string, or items: messages (roles system, developer, user, assistant; parts of type input_text, output_text) "
-     "and reasoning; items of other types than these and tool calls are ignored"},
+     "reasoning, function_call, custom_tool_call and their outputs; items of other types are ignored"},
     {"instructions", honoured, "a system message before all others"},
     {"stream", honoured, ""},
     {"max_output_tokens", honoured, "thinking included; without it a reply may fill the context"},
@@ -229,9 +229,13 @@ constexpr FieldRule kResponsesOwn[] = {
     {"conversation", refused, "nothing is stored: send the earlier items again"},
     {"prompt", refused, "there are no stored prompts"},
     {"background", refused, "nothing runs without its client"},
-    {"tools", honoured, "of type function they are refused: tools are not there yet; hosted ones are left out"},
-    {"tool_choice", honoured, "none and auto; others are refused, as there are no tools yet"},
-    {"parallel_tool_calls", ignored, ""},
+    {"tools", honoured,
+     "of type function; namespace: each of its tools, to the model NAMESPACE__NAME; custom: to the model a function "
+     "with "
+     "one string; others are left out, and \"warnings\" of the response says so"},
+    {"tool_choice", honoured,
+     "none, auto, required, a function or custom tool, allowed_tools; a hosted tool is left out with a warning"},
+    {"parallel_tool_calls", honoured, "false: one call a reply"},
     {"max_tool_calls", ignored, ""},
     {"truncation", ignored, "a prompt that does not fit is refused"},
     {"stream_options", ignored, ""},

@@ -1,7 +1,6 @@
 #include "api/responses_request.h"
 
 #include <algorithm>
-#include <limits>
 #include <string>
 #include <utility>
 
@@ -21,7 +20,7 @@ namespace json = boost::json;
 
 constexpr std::int64_t kMostTokens = std::int64_t{1} << 32;
 
-/// Items in order; thinking comes as an item of its own before the message that it led to.
+/// Items in order: what the model wrote in one turn (thinking, text, calls) comes as an item each.
 class InputReader {
  public:
   void read(const json::value& item, const std::string& place) {
@@ -32,10 +31,12 @@ class InputReader {
       read_message(fields);
     } else if (type == "reasoning") {
       read_reasoning(fields);
+    } else if (type == "function_call" || type == "custom_tool_call") {
+      read_call(fields, type == "custom_tool_call");
+    } else if (type == "function_call_output" || type == "custom_tool_call_output") {
+      read_output(fields);
     } else if (type == "item_reference") {
       throw_unsupported(fields.place("type"), "nothing is stored: send the item itself");
-    } else if (type.starts_with("function_call") || type.starts_with("custom_tool_call")) {
-      throw_unsupported(fields.place("type"), "tools are not there yet");
     }
     // Others (calls of hosted tools, compaction) say nothing to this model.
   }
@@ -43,10 +44,15 @@ class InputReader {
   std::vector<text::Message> messages;
 
  private:
+  static std::string_view needed(const Fields& fields, std::string_view key) {
+    const auto text = fields.text(key);
+    if (!text) throw ApiError(Fault::malformed, base::cat(fields.place(key), ": missing"), fields.place(key));
+    return *text;
+  }
+
   void read_message(const Fields& fields) {
-    const auto name = fields.text("role");
-    if (!name) throw ApiError(Fault::malformed, base::cat(fields.place("role"), ": missing"), fields.place("role"));
-    const auto role = *name == "developer" ? text::Role::system : text::role_from_name(*name);
+    const std::string_view name = needed(fields, "role");
+    const auto role = name == "developer" ? text::Role::system : text::role_from_name(name);
     if (!role || *role == text::Role::tool)
       throw_invalid(fields.place("role"), "expected system, developer, user or assistant");
     text::Message message;
@@ -67,6 +73,28 @@ class InputReader {
       const auto text = Fields(part.get_object(), place).text("text");
       if (text) reasoning_ = reasoning_.value_or("") + std::string(*text);
     }
+  }
+
+  /// Beside the turn's text, if it had some.
+  void read_call(const Fields& fields, bool custom) {
+    text::ToolCall call;
+    call.id = needed(fields, "call_id");
+    call.name = known_name(fields.text("namespace").value_or(""), needed(fields, "name"));
+    const std::string_view said = needed(fields, custom ? "input" : "arguments");
+    call.arguments = custom ? custom_arguments(said) : std::string(said);
+    if (reasoning_ || messages.empty() || messages.back().role != text::Role::assistant) {
+      messages.push_back(
+          {.role = text::Role::assistant, .content = {}, .reasoning = std::exchange(reasoning_, std::nullopt)});
+    }
+    messages.back().tool_calls.push_back(std::move(call));
+  }
+
+  void read_output(const Fields& fields) {
+    text::Message result;
+    result.role = text::Role::tool;
+    result.tool_call_id = needed(fields, "call_id");
+    result.content = parse_content(fields, "output");
+    messages.push_back(std::move(result));
   }
 
   std::optional<std::string> reasoning_;
@@ -101,25 +129,6 @@ std::optional<std::size_t> logprobs_of(const Fields& request) {
   return static_cast<std::size_t>(top.value_or(0));
 }
 
-/// What is hosted elsewhere is left out, not refused: clients offer it whether it is there or not.
-void check_tools(const Fields& request) {
-  if (const json::array* tools = request.array("tools")) {
-    std::size_t index = 0;
-    for (const json::value& tool : *tools) {
-      const std::string place = base::cat("tools[", index++, "]");
-      if (!tool.is_object()) throw_wrong_type(place, "an object", tool);
-      const std::string_view type = Fields(tool.get_object(), place).text("type").value_or("");
-      if (type == "function" || type == "custom" || type == "namespace") {
-        throw_unsupported("tools", "tools are not there yet");
-      }
-    }
-  }
-  const json::value* choice = request.find("tool_choice");
-  if (choice == nullptr) return;
-  if (choice->is_string() && (choice->get_string() == "none" || choice->get_string() == "auto")) return;
-  throw_unsupported("tool_choice", "tools are not there yet");
-}
-
 void check_format(const Fields& request) {
   const auto text = request.object("text");
   if (!text) return;
@@ -151,9 +160,10 @@ json::object echo_of(const Fields& request) {
       json::object{{"effort", effort ? json_text(*effort) : json::value(nullptr)}, {"summary", nullptr}};
   echo["metadata"] = request.object("metadata") ? given("metadata") : json::value(json::object());
   echo["text"] = json::object{{"format", json::object{{"type", "text"}}}};
-  echo["tool_choice"] = "auto";
-  echo["tools"] = json::array();
-  echo["parallel_tool_calls"] = true;
+  const json::value* choice = request.find("tool_choice");
+  echo["tool_choice"] = choice != nullptr ? *choice : json::value("auto");
+  echo["tools"] = request.array("tools") != nullptr ? given("tools") : json::value(json::array());
+  echo["parallel_tool_calls"] = request.flag("parallel_tool_calls").value_or(true);
   echo["truncation"] = "disabled";
   echo["store"] = false;
   echo["previous_response_id"] = nullptr;
@@ -181,10 +191,16 @@ ResponsesRequest parse_responses_request(const Fields& request) {
   const Effort effort = effort_of(request);
   out.thinking = effort.thinking;
   out.common.thinking_tokens = effort.tokens;
-  check_tools(request);
   check_format(request);
+  out.tools = parse_responses_tools(request);
   out.messages = messages_of(request);
+  order_results(out.messages);
   out.echo = echo_of(request);
+  if (!out.tools.warnings.empty()) {
+    json::array warnings;
+    for (const std::string& warning : out.tools.warnings) warnings.emplace_back(json_bytes(warning));
+    out.echo["warnings"] = std::move(warnings);
+  }
   return out;
 }
 

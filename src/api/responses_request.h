@@ -7,6 +7,7 @@
 #include <boost/json/object.hpp>
 
 #include "api/request_fields.h"
+#include "api/responses_tools.h"
 #include "text/chat.h"
 
 namespace minke::api {
@@ -15,6 +16,7 @@ struct ResponsesRequest {
   CommonRequest common;
   std::vector<text::Message> messages;  ///< `instructions` are the first one
   text::Thinking thinking = text::Thinking::automatic;
+  ResponsesTools tools;
   std::optional<std::size_t> logprobs;  ///< so many of the most likely tokens beside each drawn one
   boost::json::object echo;             ///< fields that a response gives back
 };

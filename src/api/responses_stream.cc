@@ -27,13 +27,12 @@ json::object usage_of(const Spent& spent) {
 /// The same for both forms: the whole reply is the last event's response.
 class ResponsesStream final : public ReplyStream {
  public:
-  ResponsesStream(std::unique_ptr<Generation> generation, Envelope envelope, json::object echo,
-                  const text::Tokenizer& tokenizer, bool logprobs, bool events)
-      : ReplyStream(std::move(generation), events),
+  ResponsesStream(std::unique_ptr<Generation> generation, Envelope envelope, ResponsesOptions options,
+                  const text::Tokenizer& tokenizer)
+      : ReplyStream(std::move(generation), options.events),
         envelope_(std::move(envelope)),
-        echo_(std::move(echo)),
-        tokenizer_(&tokenizer),
-        with_logprobs_(logprobs) {}
+        options_(std::move(options)),
+        tokenizer_(&tokenizer) {}
 
   void keep_alive(std::string& out) const override {
     if (!is_events()) {
@@ -45,7 +44,7 @@ class ResponsesStream final : public ReplyStream {
   }
 
  private:
-  enum class Item { none, reasoning, message };
+  enum class Item { none, reasoning, message, call };
 
   void begin(std::string& out) override {
     send("response.created", {{"response", response("in_progress")}}, out);
@@ -62,17 +61,32 @@ class ResponsesStream final : public ReplyStream {
       open(Item::message, out);
       text_ += piece.delta.content;
       json::array logprobs;
-      if (with_logprobs_) logprobs = logprobs_json(*tokenizer_, piece.delta.content_tokens);
+      if (options_.logprobs) logprobs = logprobs_json(*tokenizer_, piece.delta.content_tokens);
       logprobs_.insert(logprobs_.end(), logprobs.begin(), logprobs.end());
       send("response.output_text.delta",
            in_part({{"delta", json_text(piece.delta.content)}, {"logprobs", std::move(logprobs)}}), out);
     }
+    for (const CallDelta& call : piece.delta.calls) take_call(call, out);
     if (piece.end) reason_ = *piece.end;
+  }
+
+  void take_call(const CallDelta& piece, std::string& out) {
+    if (piece.begins()) {
+      close("completed", out);
+      call_ = {.id = piece.id, .name = piece.name, .arguments = {}};
+      open(Item::call, out);
+    }
+    call_.arguments += piece.arguments;
+    // A custom tool's text is known when its arguments are there.
+    if (!piece.arguments.empty() && !custom()) {
+      send("response.function_call_arguments.delta", in_item({{"delta", json_bytes(piece.arguments)}}), out);
+    }
+    if (piece.ended) close("completed", out);
   }
 
   void complete(std::string& out) override {
     // A reply of nothing at all is an empty message.
-    if (open_ == Item::none) open(Item::message, out);
+    if (open_ == Item::none && items_.empty()) open(Item::message, out);
     const bool whole = reason_ == engine::FinishReason::stop;
     close(whole ? "completed" : "incomplete", out);
     json::object last = response(whole ? "completed" : "incomplete");
@@ -102,7 +116,7 @@ class ResponsesStream final : public ReplyStream {
                       {"model", json_bytes(envelope_.model)},
                       {"output", items_},
                       {"usage", nullptr}};
-    for (const auto& [key, value] : echo_) body.insert_or_assign(key, value);
+    for (const auto& [key, value] : options_.echo) body.insert_or_assign(key, value);
     return body;
   }
 
@@ -113,9 +127,11 @@ class ResponsesStream final : public ReplyStream {
         {"type", "output_text"}, {"text", json_text(text_)}, {"annotations", json::array()}, {"logprobs", logprobs_}};
   }
 
-  json::object item(std::string_view status, bool with_part) const {
+  /// The open item; one that has just begun has nothing in it.
+  json::object item(std::string_view status, bool begun) const {
+    if (open_ == Item::call) return call_item(options_.tools, call_, id_, status);
     json::array content;
-    if (with_part) content.emplace_back(part());
+    if (!begun) content.emplace_back(part());
     json::object item{{"id", json_text(id_)},
                       {"type", open_ == Item::reasoning ? "reasoning" : "message"},
                       {"status", json_text(status)},
@@ -128,36 +144,67 @@ class ResponsesStream final : public ReplyStream {
     return item;
   }
 
-  /// Fields of an event that is about the open item's part.
-  json::object in_part(json::object fields) const {
+  bool custom() const { return is_custom(options_.tools, call_.name); }
+
+  /// Fields of an event that is about the open item, or its part.
+  json::object in_item(json::object fields) const {
     fields["item_id"] = json_text(id_);
     fields["output_index"] = items_.size();
-    fields["content_index"] = 0;
     return fields;
+  }
+  json::object in_part(json::object fields) const {
+    fields["content_index"] = 0;
+    return in_item(std::move(fields));
+  }
+
+  std::string_view id_prefix() const {
+    if (open_ == Item::call) return custom() ? "ctc_" : "fc_";
+    return open_ == Item::reasoning ? "rs_" : "msg_";
   }
 
   void open(Item which, std::string& out) {
     if (open_ == which) return;
     close("completed", out);
     open_ = which;
-    id_ = random_id(which == Item::reasoning ? "rs_" : "msg_");
-    send("response.output_item.added", {{"output_index", items_.size()}, {"item", item("in_progress", false)}}, out);
-    send("response.content_part.added", in_part({{"part", part()}}), out);
+    id_ = random_id(id_prefix());
+    send("response.output_item.added", {{"output_index", items_.size()}, {"item", item("in_progress", true)}}, out);
+    if (which != Item::call) send("response.content_part.added", in_part({{"part", part()}}), out);
   }
 
   void close(std::string_view status, std::string& out) {
     if (open_ == Item::none) return;
+    close_part(out);
+    json::object whole = item(status, false);
+    send("response.output_item.done", {{"output_index", items_.size()}, {"item", whole}}, out);
+    items_.emplace_back(std::move(whole));
+    open_ = Item::none;
+    text_.clear();
+    logprobs_.clear();
+  }
+
+  void close_part(std::string& out) {
+    if (open_ == Item::call) {
+      close_call(out);
+      return;
+    }
     if (open_ == Item::reasoning) {
       send("response.reasoning_text.done", in_part({{"text", json_text(text_)}}), out);
     } else {
       send("response.output_text.done", in_part({{"text", json_text(text_)}, {"logprobs", logprobs_}}), out);
     }
     send("response.content_part.done", in_part({{"part", part()}}), out);
-    send("response.output_item.done", {{"output_index", items_.size()}, {"item", item(status, true)}}, out);
-    items_.emplace_back(item(status, true));
-    open_ = Item::none;
-    text_.clear();
-    logprobs_.clear();
+  }
+
+  void close_call(std::string& out) {
+    if (!custom()) {
+      const json::object whole = item("completed", false);
+      send("response.function_call_arguments.done",
+           in_item({{"arguments", whole.at("arguments")}, {"name", whole.at("name")}}), out);
+      return;
+    }
+    const json::value input = json_bytes(custom_input(call_.arguments));
+    send("response.custom_tool_call_input.delta", in_item({{"delta", input}}), out);
+    send("response.custom_tool_call_input.done", in_item({{"input", input}}), out);
   }
 
   void send(std::string_view type, json::object&& fields, std::string& out) {
@@ -168,12 +215,12 @@ class ResponsesStream final : public ReplyStream {
   }
 
   Envelope envelope_;
-  json::object echo_;
+  ResponsesOptions options_;
   const text::Tokenizer* tokenizer_;
-  bool with_logprobs_;
   json::array items_;  // that are complete
   Item open_ = Item::none;
   std::string id_, text_;  // of the open one
+  text::ToolCall call_;    // that is open, or was
   json::array logprobs_;
   std::size_t sequence_ = 0;
   engine::FinishReason reason_ = engine::FinishReason::stop;
@@ -182,10 +229,8 @@ class ResponsesStream final : public ReplyStream {
 }  // namespace
 
 std::unique_ptr<Stream> make_responses_stream(std::unique_ptr<Generation> generation, Envelope envelope,
-                                              json::object echo, const text::Tokenizer& tokenizer, bool logprobs,
-                                              bool events) {
-  return std::make_unique<ResponsesStream>(std::move(generation), std::move(envelope), std::move(echo), tokenizer,
-                                           logprobs, events);
+                                              ResponsesOptions options, const text::Tokenizer& tokenizer) {
+  return std::make_unique<ResponsesStream>(std::move(generation), std::move(envelope), std::move(options), tokenizer);
 }
 
 }  // namespace minke::api

@@ -2,18 +2,25 @@
 #pragma once
 
 #include <memory>
+#include <vector>
 
 #include <boost/json/object.hpp>
 
 #include "api/answer.h"
 #include "api/reply_format.h"
+#include "api/responses_tools.h"
 #include "text/tokenizer.h"
 
 namespace minke::api {
 
-/// `echo`: fields of the request that the response gives back. `logprobs`: beside the text.
+struct ResponsesOptions {
+  boost::json::object echo;          ///< fields of the request that the response gives back
+  std::vector<ResponsesTool> tools;  ///< of the request
+  bool logprobs = false;             ///< beside the text
+  bool events = false;
+};
+
 std::unique_ptr<Stream> make_responses_stream(std::unique_ptr<Generation> generation, Envelope envelope,
-                                              boost::json::object echo, const text::Tokenizer& tokenizer, bool logprobs,
-                                              bool events);
+                                              ResponsesOptions options, const text::Tokenizer& tokenizer);
 
 }  // namespace minke::api

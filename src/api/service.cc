@@ -174,11 +174,15 @@ Answer Service::responses(const Call& call) const {
   engine::Request request = engine_request(model, asked.common, asked.thinking, call.identity);
   request.logprobs = asked.logprobs;
   std::vector<Prompt> prompts;
-  prompts.push_back(model.chat_prompt({.messages = asked.messages, .thinking = asked.thinking}));
+  prompts.push_back(tool_prompt(model, {.messages = {}, .thinking = asked.thinking, .tools = &asked.tools.request},
+                                asked.messages, request, "call_"));
   auto generation = std::make_unique<Generation>(model, std::move(prompts), request, call.notify);
+  ResponsesOptions options{.echo = std::move(asked.echo),
+                           .tools = std::move(asked.tools.tools),
+                           .logprobs = asked.logprobs.has_value(),
+                           .events = asked.common.stream};
   return make_responses_stream(std::move(generation), envelope(model, asked.common, "resp_", call.dialect),
-                               std::move(asked.echo), *model.tokenizer, asked.logprobs.has_value(),
-                               asked.common.stream);
+                               std::move(options), *model.tokenizer);
 }
 
 Answer Service::embed(EmbeddingRequest&& asked, const Call& call) const {

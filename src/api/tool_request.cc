@@ -37,18 +37,6 @@ const json::array* tools_array(const Fields& request) {
   return array;
 }
 
-void check_names(const ToolRequest& out) {
-  const auto& tools = *out.tools;
-  for (std::size_t i = 0; i < tools.size(); ++i) {
-    if (tools[i].name.size() > 256) throw_invalid(base::cat("tools[", i, "]"), "a name has at most 256 bytes");
-  }
-  if (out.forced() && tools.empty()) throw_invalid("tool_choice", "there are no tools to choose from");
-  if (out.choice == ToolChoice::named &&
-      std::ranges::none_of(tools, [&out](const text::Tool& tool) { return tool.name == out.name; })) {
-    throw_invalid("tool_choice", base::cat("no tool is named ", base::quote_name(out.name)));
-  }
-}
-
 void parse_choice(const Fields& request, ToolRequest& out) {
   const json::value* choice = request.find("tool_choice");
   if (choice == nullptr) return;
@@ -95,19 +83,35 @@ std::shared_ptr<const std::vector<text::Tool>> openai_tools(const Fields& reques
 
 }  // namespace
 
+text::Tool tool_of_function(json::object function, const std::string& place) {
+  return tool_of({{"type", "function"}, {"function", std::move(function)}}, place);
+}
+
+void check_tools(const ToolRequest& request) {
+  const auto& tools = *request.tools;
+  for (std::size_t i = 0; i < tools.size(); ++i) {
+    if (tools[i].name.size() > 256) throw_invalid(base::cat("tools[", i, "]"), "a name has at most 256 bytes");
+  }
+  if (request.forced() && tools.empty()) throw_invalid("tool_choice", "there are no tools to choose from");
+  if (request.choice == ToolChoice::named &&
+      std::ranges::none_of(tools, [&request](const text::Tool& tool) { return tool.name == request.name; })) {
+    throw_invalid("tool_choice", base::cat("no tool is named ", base::quote_name(request.name)));
+  }
+}
+
 ToolRequest parse_tools(const Fields& request) {
   ToolRequest out;
   out.tools = openai_tools(request);
   parse_choice(request, out);
   out.parallel = request.flag("parallel_tool_calls").value_or(true);
-  check_names(out);
+  check_tools(out);
   return out;
 }
 
 ToolRequest parse_ollama_tools(const Fields& request) {
   ToolRequest out;
   out.tools = openai_tools(request);
-  check_names(out);
+  check_tools(out);
   return out;
 }
 
@@ -129,7 +133,7 @@ ToolRequest parse_anthropic_tools(const Fields& request) {
       }
       const json::value* schema = fields.find("input_schema");
       function["parameters"] = schema != nullptr ? *schema : json::value(json::object());
-      tools->push_back(tool_of({{"type", "function"}, {"function", std::move(function)}}, place));
+      tools->push_back(tool_of_function(std::move(function), place));
     }
   }
   out.tools = std::move(tools);
@@ -149,7 +153,7 @@ ToolRequest parse_anthropic_tools(const Fields& request) {
     }
     out.parallel = !choice->flag("disable_parallel_tool_use").value_or(false);
   }
-  check_names(out);
+  check_tools(out);
   return out;
 }
 

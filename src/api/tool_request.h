@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
 #include <boost/json/value.hpp>
 
 #include "api/fields.h"
@@ -42,6 +43,11 @@ ToolRequest parse_ollama_tools(const Fields& request);
 /// "tool_calls" of an assistant's message: OpenAI's with arguments as text, or Ollama's with an object. Throws
 /// ApiError.
 std::vector<text::ToolCall> parse_tool_calls(const Fields& message);
+
+/// Parts of it, for protocols with definitions of their own. Throw ApiError.
+/// `function`: {"name", "description", "parameters"}.
+text::Tool tool_of_function(boost::json::object function, const std::string& place);
+void check_tools(const ToolRequest& request);
 
 /// Puts results that follow one message's calls in the order of the calls: the model is not told ids.
 void order_results(std::vector<text::Message>& messages);

@@ -1,8 +1,11 @@
-// OpenAI's responses: requests, whole replies, events.
+// OpenAI's responses: requests, whole replies, events, tools.
+#include <algorithm>
+
 #include <gtest/gtest.h>
 
 #include "api/answers.h"
 #include "api/responses_request.h"
+#include "base/cat.h"
 #include "support/fake_model.h"
 
 namespace minke::api {
@@ -144,6 +147,119 @@ TEST(Responses, LogprobsWhereTheyAreAskedFor) {
   const json::array& entries = reply.at("output").at(0).at("content").at(0).at("logprobs").as_array();
   ASSERT_EQ(entries.size(), 2u);
   EXPECT_EQ(entries.at(1).at("top_logprobs").as_array().size(), 1u);
+}
+
+constexpr const char* kTools = R"("tools":[
+    {"type":"function","name":"look","description":"Looks.","parameters":{"type":"object"},"strict":false},
+    {"type":"namespace","name":"crm","description":"Customers.","tools":[{"type":"function","name":"look"},
+      {"type":"custom","name":"note"},{"type":"mcp"}]},
+    {"type":"custom","name":"patch","description":"Patches.","format":{"type":"grammar","syntax":"lark","definition":"start: X"}},
+    {"type":"web_search"},{"type":"function","name":"look"}])";
+
+TEST(ResponsesTools, AreFunctionsToTheModel) {
+  const ResponsesTools tools = parse(base::cat(R"("model":"m","input":"x",)", kTools)).tools;
+  ASSERT_EQ(tools.request.tools->size(), 4u);
+  EXPECT_EQ(tools.request.tools->at(0).name, "look");
+  EXPECT_EQ(
+      tools.request.tools->at(0).definition,
+      R"({"type": "function", "function": {"name": "look", "description": "Looks.", "parameters": {"type": "object"}}})");
+  EXPECT_EQ(tools.request.tools->at(1).name, "crm__look");
+  EXPECT_EQ(tools.request.tools->at(1).description, "Customers.");
+  EXPECT_EQ(tools.request.tools->at(2).name, "crm__note");
+  EXPECT_EQ(tools.request.tools->at(3).description,
+            "Patches.\n\nThe input has to match this grammar (lark):\nstart: X");
+  EXPECT_EQ(tools.warnings.size(), 3u) << "mcp, web_search, the second look";
+}
+
+TEST(ResponsesTools, AreChosenByTheirOwnNames) {
+  const auto choice = [](const std::string& text) {
+    return parse(base::cat(R"("model":"m","input":"x","tool_choice":)", text, ",", kTools)).tools;
+  };
+  EXPECT_EQ(choice(R"("required")").request.choice, ToolChoice::required);
+  EXPECT_EQ(choice(R"({"type":"custom","name":"patch"})").request.name, "patch");
+  EXPECT_EQ(choice(R"({"type":"function","name":"look","namespace":"crm"})").request.name, "crm__look");
+  EXPECT_EQ(choice(R"({"type":"custom","name":"note"})").request.name, "crm__note");
+  const ResponsesTools hosted = choice(R"({"type":"web_search"})");
+  EXPECT_EQ(hosted.request.choice, ToolChoice::automatic);
+  EXPECT_EQ(hosted.warnings.size(), 4u);
+  const ResponsesTools allowed =
+      choice(R"({"type":"allowed_tools","mode":"required","tools":[{"type":"custom","name":"patch"}]})");
+  EXPECT_EQ(allowed.request.choice, ToolChoice::required);
+  ASSERT_EQ(allowed.request.tools->size(), 1u);
+  EXPECT_EQ(allowed.request.tools->at(0).name, "patch");
+  const std::string asked = R"("model":"m","input":"x")";
+  EXPECT_EQ(refused_param(asked + R"(,"tool_choice":{"type":"function","name":"no"})"), "tool_choice");
+  EXPECT_EQ(refused_param(asked + R"(,"tool_choice":"required","tools":[{"type":"web_search"}])"), "accepted");
+  EXPECT_EQ(refused_param(asked + R"(,"tools":[{"type":"function"}])"), "tools[0]");
+  EXPECT_EQ(refused_param(asked + R"(,"tools":[5])"), "tools[0]");
+}
+
+TEST(ResponsesTools, CallsAndResultsAreItems) {
+  const ResponsesRequest request = parse(base::cat(R"("model":"m","input":[{"role":"user","content":"a"},
+      {"type":"reasoning","summary":[],"content":[{"type":"reasoning_text","text":"hm"}]},
+      {"type":"message","role":"assistant","content":[{"type":"output_text","text":"I look."}]},
+      {"type":"function_call","call_id":"c1","name":"look","namespace":"crm","arguments":"{\"x\":1}"},
+      {"type":"custom_tool_call","call_id":"c2","name":"patch","input":"a \"b\""},
+      {"type":"custom_tool_call_output","call_id":"c2","output":[{"type":"input_text","text":"two"}]},
+      {"type":"function_call_output","call_id":"c1","output":"one"},
+      {"type":"function_call","call_id":"c3","name":"look","arguments":"{}"}],)",
+                                                   kTools));
+  ASSERT_EQ(request.messages.size(), 5u);
+  const text::Message& turn = request.messages[1];
+  EXPECT_EQ(turn.reasoning, "hm");
+  EXPECT_EQ(turn.content, "I look.");
+  ASSERT_EQ(turn.tool_calls.size(), 2u);
+  EXPECT_EQ(turn.tool_calls[0].name, "crm__look");
+  EXPECT_EQ(turn.tool_calls[1].arguments, R"({"input":"a \"b\""})");
+  EXPECT_EQ(request.messages[2].content, "one") << "in the order of the calls";
+  EXPECT_EQ(request.messages[3].content, "two");
+  EXPECT_EQ(request.messages[4].tool_calls.at(0).id, "c3");
+  EXPECT_EQ(refused_param(R"("model":"m","input":[{"type":"function_call","name":"f","arguments":"{}"}])"),
+            "input[0].call_id");
+}
+
+TEST(ResponsesTools, CallsComeAsEvents) {
+  const FakeModel fake = test::fake_model(
+      {.text = "Now.\n<tool_call>\n{\"name\": \"crm__look\", \"arguments\": {\"x\": 1}}\n</tool_call>\n<tool_call>\n"
+               "{\"name\": \"patch\", \"arguments\": {\"input\": \"a\\nb\"}}\n</tool_call>"},
+      text::Encoding::qwen2_5);
+  const auto events = named_events(ask(fake, base::cat(R"("stream":true,)", kTools)).bytes);
+  std::vector<std::string> names;
+  std::string arguments;
+  for (const Named& event : events) {
+    if (event.name.ends_with("arguments.delta")) arguments += text_at(event.data, "delta");
+    if (names.empty() || names.back() != event.name) names.push_back(event.name);
+  }
+  EXPECT_EQ(arguments, R"({"x": 1})");
+  const auto called = std::find(names.begin(), names.end(), "response.function_call_arguments.delta");
+  ASSERT_NE(called, names.end());
+  EXPECT_EQ(std::vector<std::string>(called - 1, names.end()),
+            (std::vector<std::string>{"response.output_item.added", "response.function_call_arguments.delta",
+                                      "response.function_call_arguments.done", "response.output_item.done",
+                                      "response.output_item.added", "response.custom_tool_call_input.delta",
+                                      "response.custom_tool_call_input.done", "response.output_item.done",
+                                      "response.completed"}));
+  const json::object& response = events.back().data.at("response").as_object();
+  const json::array& output = response.at("output").as_array();
+  ASSERT_EQ(output.size(), 3u);
+  EXPECT_EQ(text_at(output.at(0).at("content").at(0).as_object(), "text"), "Now.");
+  const json::object &function = output.at(1).as_object(), &custom = output.at(2).as_object();
+  EXPECT_EQ(text_at(function, "type"), "function_call");
+  EXPECT_EQ(text_at(function, "name"), "look");
+  EXPECT_EQ(text_at(function, "namespace"), "crm");
+  EXPECT_EQ(text_at(function, "arguments"), R"({"x": 1})");
+  EXPECT_EQ(text_at(function, "call_id").size(), 5u + 32u);
+  EXPECT_EQ(text_at(custom, "type"), "custom_tool_call");
+  EXPECT_EQ(text_at(custom, "input"), "a\nb");
+  EXPECT_EQ(response.at("warnings").as_array().size(), 3u);
+  EXPECT_EQ(response.at("tools").as_array().size(), 5u) << "as they were given";
+}
+
+TEST(ResponsesTools, ATextThatTheModelWroteBadlyIsGivenAsItIs) {
+  EXPECT_EQ(custom_input(R"({"input":"x"})"), "x");
+  EXPECT_EQ(custom_input(R"({"patch":"x"})"), "x");
+  EXPECT_EQ(custom_input(R"({"input":5})"), R"({"input":5})");
+  EXPECT_EQ(custom_input("*** Begin"), "*** Begin");
 }
 
 }  // namespace
