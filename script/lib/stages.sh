@@ -138,7 +138,7 @@ run_python() {
   for file in "$folder"/*.py; do
     [[ -e $file ]] && grep -q '__main__' "$file" || continue
     arguments=()
-    if grep -q -e '"--minke"' "$file"; then arguments+=(--minke "$RELEASE/minke"); fi
+    if grep -q -e '--minke' "$file"; then arguments+=(--minke "$RELEASE/minke"); fi
     if grep -q -e '"--tools"' "$file"; then arguments+=(--tools "$RELEASE/tests"); fi
     if grep -q -e '"--work"' "$file"; then arguments+=(--work "$work"); fi
     if grep -q -e '"--render-lines"' "$file"; then arguments+=(--render-lines "$RELEASE/tests/render_lines"); fi

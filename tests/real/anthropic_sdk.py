@@ -4,13 +4,12 @@ usage: anthropic_sdk.py --minke BINARY
 Ends with "N passed, N failed"; status 77 and SKIPPED where the model is not in the store.
 """
 
-import argparse
 import json
 
 import anthropic
 from anthropic.types import Message
 
-from minke_server import MODEL, Checks, Server, need_model
+from minke_server import MODEL, Checks, main
 
 QUESTION = [{"role": "user", "content": "What is the capital of France? Answer in one sentence."}]
 
@@ -80,21 +79,5 @@ class Suite(Checks):
             self.check("a wrong key", error.body["error"]["type"] == "authentication_error", error.body)
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--minke", required=True)
-    minke = parser.parse_args().minke
-    need_model(minke)
-    server = Server(minke, "--api-key", "alice:secret-one")
-    suite = Suite(server)
-    try:
-        suite.run()
-        suite.check("status 0 at the end", server.stop() == 0)
-    finally:
-        if server.process.poll() is None:
-            server.process.kill()
-    suite.finish()
-
-
 if __name__ == "__main__":
-    main()
+    main(Suite, "--api-key", "alice:secret-one")

@@ -1,5 +1,6 @@
-"""`minke serve` with SmolLM2 for the tests of clients, and the checks that they share."""
+"""`minke serve` with SmolLM2 for the tests of clients, and the checks and the main program that they share."""
 
+import argparse
 import json
 import os
 import re
@@ -97,3 +98,26 @@ def need_model(minke, model=MODEL):
     if model not in subprocess.run([minke, "list"], capture_output=True, text=True, check=True).stdout:
         print(f"SKIPPED: {model} is not in the store")
         sys.exit(77)
+
+
+def main(suite_of, *flags, model=MODEL, last=None, after=None):
+    """Runs a suite of clients' tests against a server with `flags`. `last(suite, server)` ends it, where it is not enough
+    that it ends in order; `after(suite, minke)` is what needs servers of its own."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--minke", required=True)
+    minke = parser.parse_args().minke
+    need_model(minke, model)
+    server = Server(minke, *flags, model=model)
+    suite = suite_of(server)
+    try:
+        suite.run()
+        if last:
+            last(suite, server)
+        else:
+            suite.check("status 0 at the end", server.stop() == 0)
+    finally:
+        if server.process.poll() is None:
+            server.process.kill()
+    if after:
+        after(suite, minke)
+    suite.finish()

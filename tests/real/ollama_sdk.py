@@ -4,12 +4,11 @@ usage: ollama_sdk.py --minke BINARY
 Ends with "N passed, N failed"; status 77 and SKIPPED where the model is not in the store.
 """
 
-import argparse
 import json
 
 import ollama
 
-from minke_server import MODEL, Checks, Server, need_model
+from minke_server import MODEL, Checks, main
 
 QUESTION = [{"role": "user", "content": "What is the capital of France? Answer in one sentence."}]
 GREEDY = {"temperature": 0, "num_predict": 24}
@@ -58,21 +57,5 @@ class Suite(Checks):
                 self.check("an error", error.status_code == status and error.error, error)
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--minke", required=True)
-    minke = parser.parse_args().minke
-    need_model(minke)
-    server = Server(minke, "--alias", "short")
-    suite = Suite(server)
-    try:
-        suite.run()
-        suite.check("status 0 at the end", server.stop() == 0)
-    finally:
-        if server.process.poll() is None:
-            server.process.kill()
-    suite.finish()
-
-
 if __name__ == "__main__":
-    main()
+    main(Suite, "--alias", "short")

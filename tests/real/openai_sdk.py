@@ -5,7 +5,6 @@ usage: openai_sdk.py --minke BINARY
 Ends with "N passed, N failed"; status 77 and SKIPPED where the model is not in the store.
 """
 
-import argparse
 import asyncio
 import json
 import signal
@@ -18,7 +17,7 @@ from openai.types import Completion, Model
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from openai.types.responses import Response
 
-from minke_server import MODEL, Checks, Server, need_model
+from minke_server import MODEL, Checks, Server, main
 
 QUESTION = [{"role": "user", "content": "What is the capital of France? Answer in one sentence."}]
 
@@ -278,22 +277,5 @@ def with_keys(suite, minke):
     suite.check("beyond loopback without a key", beyond.returncode == 2 and "--api-key" in beyond.stderr, beyond.stderr)
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--minke", required=True)
-    minke = parser.parse_args().minke
-    need_model(minke)
-    server = Server(minke, "--alias", "gpt-test")
-    suite = Suite(server)
-    try:
-        suite.run()
-        stops_in_order(suite, server)
-    finally:
-        if server.process.poll() is None:
-            server.process.kill()
-    with_keys(suite, minke)
-    suite.finish()
-
-
 if __name__ == "__main__":
-    main()
+    main(Suite, "--alias", "gpt-test", last=stops_in_order, after=with_keys)

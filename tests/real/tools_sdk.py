@@ -4,7 +4,6 @@ usage: tools_sdk.py --minke BINARY
 Ends with "N passed, N failed"; status 77 and SKIPPED where the model is not in the store.
 """
 
-import argparse
 import json
 
 import anthropic
@@ -12,8 +11,9 @@ import ollama
 import openai
 from anthropic.types import Message
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
+from openai.types.responses import Response
 
-from minke_server import Checks, Server, need_model
+from minke_server import Checks, main
 
 MODEL = "qwen2.5-coder:0.5b"
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string", "description": "The city's name"}}, "required": ["city"]}
@@ -105,6 +105,60 @@ class Suite(Checks):
         self.check("loop: the prefix is cached", cached >= (whole - 1) // 64 * 64, (first.usage, second.usage))
         self.check("loop: no markup", clean(second.choices[0].message.content), second)
 
+    def respond(self, **fields):
+        arguments = {"model": MODEL, "input": self.messages, "tools": [{"type": "function", "strict": False, **FUNCTION}],
+                     "temperature": 0, "max_output_tokens": 80, **fields}
+        return self.openai.responses.create(**arguments)
+
+    def test_responses(self):
+        """A turn with a call, and the next with its result, whose prompt begins with the first one's tokens."""
+        first = self.respond()
+        Response.model_validate(first.model_dump(), strict=True)
+        calls = [item for item in first.output if item.type == "function_call"]
+        self.check("responses: a call", calls and calls[0].name == "get_weather" and self.is_paris(calls[0].arguments), first)
+        self.check("responses: no markup", clean(first.output_text), first.output_text)
+        results = [{"type": "function_call_output", "call_id": call.call_id, "output": RESULT} for call in calls]
+        second = self.respond(input=[*self.messages, *[item.model_dump(exclude_none=True) for item in first.output], *results])
+        cached, whole = second.usage.input_tokens_details.cached_tokens, first.usage.total_tokens
+        self.check("responses: the prefix is cached", cached >= (whole - 1) // 64 * 64, (first.usage, second.usage))
+        self.check("responses: after the result", second.output_text and clean(second.output_text), second)
+
+    def test_responses_stream(self):
+        whole = self.respond()
+        asked = {"model": MODEL, "input": self.messages, "temperature": 0, "max_output_tokens": 80,
+                 "tools": [{"type": "function", "strict": False, **FUNCTION}]}
+        kinds = []
+        with self.openai.responses.stream(**asked) as stream:
+            for event in stream:
+                kinds.append(event.type)
+                if event.type == "response.function_call_arguments.delta":
+                    snapshot = event.snapshot
+            final = stream.get_final_response()
+
+        def said(reply):
+            return [(item.type, getattr(item, "arguments", None)) for item in reply.output]
+
+        self.check("responses: the same items", said(final) == said(whole), (final, whole))
+        calls = [item for item in final.output if item.type == "function_call"]
+        self.check("responses: gathered by the client", calls and snapshot == calls[-1].arguments, kinds)
+        self.check("responses: events", "response.function_call_arguments.done" in kinds, kinds)
+
+    def test_responses_kinds(self):
+        """Tools of namespaces, with a text, and hosted ones."""
+        text = {"type": "custom", "name": "write_note", "description": "Keeps a note, which is its input."}
+        space = {"type": "namespace", "name": "office", "description": "Of the office.", "tools": [text]}
+        reply = self.respond(tools=[space, {"type": "web_search"}], tool_choice={"type": "custom", "name": "write_note"},
+                             input="Note that the milk is empty.")
+        Response.model_validate(reply.model_dump())
+        calls = [item for item in reply.output if item.type == "custom_tool_call"]
+        self.check("a custom call", calls and calls[0].name == "write_note" and calls[0].namespace == "office", reply)
+        self.check("its text", calls and calls[0].input and not calls[0].input.startswith("{"), calls)
+        self.check("what was left out is said", len(reply.model_extra["warnings"]) == 1, reply.model_extra)
+        back = [*[item.model_dump(exclude_none=True) for item in reply.output],
+                *[{"type": "custom_tool_call_output", "call_id": call.call_id, "output": "kept"} for call in calls]]
+        after = self.respond(tools=[space], input=[{"role": "user", "content": "Note that the milk is empty."}, *back])
+        self.check("after a custom call", after.output, after)
+
     def ask(self, **fields):
         arguments = {"model": MODEL, "system": SYSTEM, "messages": [{"role": "user", "content": QUESTION}], "tools": THEIRS,
                      "max_tokens": 80, "extra_body": {"temperature": 0}, **fields}
@@ -157,21 +211,5 @@ class Suite(Checks):
                 self.check("refused", error.param and error.param.startswith("tool"), error)
 
 
-def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--minke", required=True)
-    minke = parser.parse_args().minke
-    need_model(minke, MODEL)
-    server = Server(minke, model=MODEL)
-    suite = Suite(server)
-    try:
-        suite.run()
-        suite.check("status 0 at the end", server.stop() == 0)
-    finally:
-        if server.process.poll() is None:
-            server.process.kill()
-    suite.finish()
-
-
 if __name__ == "__main__":
-    main()
+    main(Suite, model=MODEL)
