@@ -121,7 +121,7 @@ class Suite(Checks):
         second = self.respond(input=[*self.messages, *[item.model_dump(exclude_none=True) for item in first.output], *results])
         cached, whole = second.usage.input_tokens_details.cached_tokens, first.usage.total_tokens
         self.check("responses: the prefix is cached", cached >= (whole - 1) // 64 * 64, (first.usage, second.usage))
-        self.check("responses: after the result", second.output_text and clean(second.output_text), second)
+        self.check("responses: after the result", second.output and clean(second.output_text), second)
 
     def test_responses_stream(self):
         whole = self.respond()
