@@ -56,6 +56,9 @@ void add_server_flags(CLI::App& app, ServeFlags& flags) {
   option("--host", flags.http.host, "Address to listen on (default 127.0.0.1)", "ADDRESS");
   option("--port", flags.http.port, "Port (default 6465); 0: any free one", "N");
   option("--socket", flags.http.unix_socket, "Listen on a Unix socket of this name, not on a port", "PATH");
+  option("--tls-cert", flags.http.tls_certificate,
+         "Speak TLS (https) with the certificate in this PEM file; SIGHUP reads it again", "FILE");
+  option("--tls-key", flags.http.tls_key, "The certificate's key, in PEM without a password", "FILE");
   option("--alias", flags.aliases, "Further names of the model in the API", "NAME,...")->delimiter(',');
   option("--parallel", flags.sequences, "Most replies that are computed at once (default 16); others wait", "N")
       ->check(CLI::Range(std::size_t{1}, std::size_t{1024}));
@@ -200,7 +203,7 @@ std::string greeting(const server::HttpServer& server, const ServeFlags& flags, 
   if (!flags.http.unix_socket.empty()) {
     return text + base::cat("minke: ", name, " is served on the socket ", server.address(), "\n");
   }
-  const std::string url = base::cat("http://", server.address());
+  const std::string url = base::cat(flags.http.tls_certificate.empty() ? "http://" : "https://", server.address());
   const std::string_view key = flags.keys.empty() && flags.key_file.empty() ? "" : " -H 'Authorization: Bearer KEY'";
   return text + base::cat("minke: ", name, " is served at ", url, "/v1; for example:\n  curl ", url,
                           "/v1/chat/completions", key, " -d '{\"model\":\"", name,
@@ -212,6 +215,10 @@ std::string greeting(const server::HttpServer& server, const ServeFlags& flags, 
 int serve(const Session& session, const ServeFlags& flags) {
   server::HttpOptions http = flags.http;
   http.drain_time = std::chrono::seconds(flags.drain_seconds);
+  if (http.tls_certificate.empty() != http.tls_key.empty()) {
+    throw UsageError("--tls-cert and --tls-key go together", "one names the certificate, the other its key");
+  }
+  http.on_reload = [](const std::string& said) { warn(said); };
   raise_descriptor_limit();
   std::atomic<const server::HttpServer*> listening{nullptr};
   server::AppOptions options = app_options(flags);
@@ -254,7 +261,7 @@ void add_serve_command(CLI::App& app, Session& session) {
       "Examples:\n"
       "  minke serve qwen2.5-coder:1.5b\n"
       "  minke serve qwen2.5-coder:1.5b --alias gpt-4o --port 8080\n"
-      "  minke serve ./model.gguf --host 0.0.0.0 --api-key-file keys.txt");
+      "  minke serve ./model.gguf --host 0.0.0.0 --api-key-file keys.txt --tls-cert cert.pem --tls-key key.pem");
   command->parse_complete_callback(
       [&session, flags] { session.action = [&session, flags] { return serve(session, *flags); }; });
 }

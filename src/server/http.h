@@ -25,6 +25,7 @@ struct HttpRequest {
   std::string peer;                                          ///< "127.0.0.1:53412"
   std::string id;                                            ///< of this request: set by HttpHandler::admit
   std::string identity;                                      ///< who asks: likewise
+  bool secure = false;                                       ///< it came through TLS
 
   /// The first of that name; null when there is none.
   const std::string* header(std::string_view lower_case_name) const noexcept;
@@ -68,6 +69,9 @@ struct HttpOptions {
   std::string host = "127.0.0.1";  ///< an address, or a name with one
   std::uint16_t port = 6465;       ///< 0: any free one
   std::string unix_socket;         ///< a path; when given, there is no port
+  /// PEM files; when given, all connections are TLS. SIGHUP reads them again.
+  std::string tls_certificate, tls_key;
+  std::function<void(const std::string&)> on_reload;  ///< told how that went; from the server's thread
 
   std::size_t max_connections = 16384;
   std::size_t max_header_bytes = std::size_t{32} << 10;

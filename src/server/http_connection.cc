@@ -1,5 +1,8 @@
 #include "server/http_connection.h"
 
+#include <openssl/err.h>
+#include <openssl/sslerr.h>
+
 #include <algorithm>
 #include <array>
 #include <cctype>
@@ -13,6 +16,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/error.hpp>
 #include <boost/asio/redirect_error.hpp>
+#include <boost/asio/ssl/error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 #include <boost/beast/core/error.hpp>
@@ -105,20 +109,49 @@ struct HttpConnection::Exchange {
 };
 
 HttpConnection::HttpConnection(Socket socket, std::string peer, HttpShared& shared)
-    : shared_(shared), peer_(std::move(peer)), stream_(std::move(socket)), timer_(stream_.get_executor()) {}
+    : shared_(shared),
+      peer_(std::move(peer)),
+      stream_(std::move(socket), shared.tls.get()),
+      timer_(stream_.plain().get_executor()) {}
 
 asio::awaitable<void> HttpConnection::run() {
   try {
-    for (;;) {
-      const bool more = co_await wait_for_request();
+    bool more = co_await open();
+    while (more) {
+      more = co_await wait_for_request();
       if (!more) break;
       const Then then = co_await serve_one();
       if (then == Then::close) break;
     }
+    co_await say_goodbye();
   } catch (const std::exception&) {
     // Out of memory, or a mistake of ours: this connection ends, the server does not.
   }
-  stream_.close();
+  stream_.plain().close();
+}
+
+/// TLS comes first. Who speaks plain HTTP is told.
+asio::awaitable<bool> HttpConnection::open() {
+  if (!stream_.secure()) co_return true;
+  error_code error;
+  stream_.plain().expires_after(shared_.options.header_time);
+  co_await stream_.handshake(error);
+  if (!error) co_return !gone_;
+  broken_ = true;
+  if (error.category() == asio::error::get_ssl_category() && ERR_GET_REASON(error.value()) == SSL_R_HTTP_REQUEST) {
+    constexpr std::string_view kAnswer =
+        "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: 43\r\n\r\n"
+        "This port speaks TLS: use https:// instead\n";
+    co_await asio::async_write(stream_.plain(), asio::buffer(kAnswer), into(error));
+  }
+  co_return false;
+}
+
+asio::awaitable<void> HttpConnection::say_goodbye() {
+  if (!stream_.secure() || gone_ || broken_) co_return;
+  error_code ignored;
+  stream_.plain().expires_after(std::chrono::seconds(1));
+  co_await stream_.say_goodbye(ignored);
 }
 
 void HttpConnection::wake() {
@@ -132,7 +165,7 @@ void HttpConnection::drain() {
 
 void HttpConnection::cut() {
   gone_ = true;
-  stream_.close();
+  stream_.plain().close();
   wake();
 }
 
@@ -141,8 +174,8 @@ asio::awaitable<bool> HttpConnection::wait_for_request() {
   if (buffer_.size() > 0) co_return true;
   idle_ = true;
   error_code error;
-  stream_.expires_after(shared_.options.idle_time);
-  const std::size_t got = co_await stream_.async_read_some(buffer_.prepare(kReadBytes), into(error));
+  stream_.plain().expires_after(shared_.options.idle_time);
+  const std::size_t got = co_await stream_.read_some(buffer_.prepare(kReadBytes), error);
   idle_ = false;
   if (error) co_return false;
   buffer_.commit(got);
@@ -165,7 +198,7 @@ asio::awaitable<error_code> HttpConnection::feed(Parser& parser, Enough enough) 
       if (error || enough(parser)) break;
     }
     if (!read) continue;
-    const std::size_t got = co_await stream_.async_read_some(buffer_.prepare(kReadBytes), into(error));
+    const std::size_t got = co_await stream_.read_some(buffer_.prepare(kReadBytes), error);
     if (error) break;
     buffer_.commit(got);
   }
@@ -175,10 +208,11 @@ asio::awaitable<error_code> HttpConnection::feed(Parser& parser, Enough enough) 
 asio::awaitable<HttpConnection::Then> HttpConnection::serve_one() {
   Exchange exchange(shared_);
   exchange.request.peer = peer_;
+  exchange.request.secure = stream_.secure();
   http::request_parser<http::string_body> parser;
   parser.header_limit(static_cast<std::uint32_t>(shared_.options.max_header_bytes));
   parser.body_limit(boost::none);  // by route, below
-  stream_.expires_after(shared_.options.header_time);
+  stream_.plain().expires_after(shared_.options.header_time);
   const error_code head_error = co_await feed(parser, [](const auto& p) { return p.is_header_done(); });
   if (head_error) {
     const Then refused = co_await unreadable(exchange, head_error);
@@ -233,7 +267,7 @@ asio::awaitable<error_code> HttpConnection::read_body(Exchange& exchange, Parser
   if (parser.content_length() && !exchange.reserve(static_cast<std::size_t>(*parser.content_length()))) {
     co_return asio::error::no_buffer_space;
   }
-  stream_.expires_after(shared_.options.body_time);
+  stream_.plain().expires_after(shared_.options.body_time);
   bool fits = true;
   error_code error = co_await feed(parser, [&exchange, &fits](const auto& p) {
     fits = exchange.reserve(p.get().body().capacity());
@@ -336,8 +370,8 @@ asio::awaitable<HttpConnection::Then> HttpConnection::respond(Exchange& exchange
 asio::awaitable<bool> HttpConnection::write(Exchange& exchange, std::string_view bytes) {
   if (gone_) co_return false;
   error_code error;
-  stream_.expires_after(shared_.options.write_time);
-  const std::size_t sent = co_await asio::async_write(stream_, asio::buffer(bytes.data(), bytes.size()), into(error));
+  stream_.plain().expires_after(shared_.options.write_time);
+  const std::size_t sent = co_await stream_.write(asio::buffer(bytes.data(), bytes.size()), error);
   exchange.record.bytes_out += sent;
   co_return !error;
 }
@@ -353,11 +387,12 @@ asio::awaitable<void> HttpConnection::pause(Clock::time_point until) {
 asio::awaitable<void> HttpConnection::linger() {
   constexpr std::size_t kMost = std::size_t{1} << 20;
   error_code error;
-  stream_.socket().shutdown(Socket::shutdown_send, error);
-  stream_.expires_after(std::chrono::seconds(2));
+  HttpStream::Plain& plain = stream_.plain();
+  plain.socket().shutdown(Socket::shutdown_send, error);
+  plain.expires_after(std::chrono::seconds(2));
   buffer_.consume(buffer_.size());
   for (std::size_t total = 0; !error && total < kMost;) {
-    total += co_await stream_.async_read_some(buffer_.prepare(kReadBytes), into(error));
+    total += co_await plain.async_read_some(buffer_.prepare(kReadBytes), into(error));
   }
 }
 
@@ -366,7 +401,7 @@ asio::awaitable<void> HttpConnection::linger() {
 void HttpConnection::watch() {
   if (!watch_ || watching_ || gone_ || buffer_.size() > kMaxPipelined) return;
   watching_ = true;
-  stream_.expires_never();
+  stream_.plain().expires_never();
   stream_.async_read_some(buffer_.prepare(kReadBytes),
                           [self = shared_from_this()](const error_code& error, std::size_t got) {
                             self->watching_ = false;
@@ -382,7 +417,7 @@ void HttpConnection::watch() {
 
 asio::awaitable<void> HttpConnection::stop_watching() {
   watch_ = false;
-  if (watching_) stream_.cancel();
+  if (watching_) stream_.plain().cancel();
   while (watching_) co_await pause(Clock::now() + std::chrono::seconds(1));
 }
 
@@ -436,10 +471,11 @@ asio::awaitable<HttpConnection::Then> HttpConnection::stream_reply(Exchange& exc
     co_return sent&& exchange.keep ? Then::next : Then::close;
   }
   finish(exchange, state == State::done ? exchange.record.status : 500, stream.get());
-  if (state != State::done && !exchange.chunked) {
+  broken_ = state != State::done;
+  if (broken_ && !exchange.chunked) {
     // Without chunks only a reset tells a broken reply from a complete one.
     error_code ignored;
-    stream_.socket().set_option(asio::socket_base::linger(true, 0), ignored);
+    stream_.plain().socket().set_option(asio::socket_base::linger(true, 0), ignored);
   }
   co_return state == State::done&& exchange.keep ? Then::next : Then::close;
 }

@@ -10,14 +10,13 @@
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
-#include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/thread_pool.hpp>
-#include <boost/beast/core/basic_stream.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/system/error_code.hpp>
 
 #include "server/http.h"
+#include "server/http_stream.h"
 #include "server/wake_list.h"
 
 namespace minke::server {
@@ -28,13 +27,14 @@ struct HttpShared {
   HttpHandler& handler;
   boost::asio::thread_pool& workers;
   std::shared_ptr<WakeList> wakes;
-  std::size_t body_bytes = 0;  ///< of all requests
+  std::shared_ptr<boost::asio::ssl::context> tls = nullptr;  ///< of new connections; null: they are plain
+  std::size_t body_bytes = 0;                                ///< of all requests
   bool draining = false;
 };
 
 class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
  public:
-  using Socket = boost::asio::generic::stream_protocol::socket;
+  using Socket = HttpStream::Socket;
 
   HttpConnection(Socket socket, std::string peer, HttpShared& shared);
 
@@ -46,12 +46,13 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   void cut();
 
  private:
-  using Stream = boost::beast::basic_stream<boost::asio::generic::stream_protocol>;
   using Clock = std::chrono::steady_clock;
 
   enum class Then { next, close };
   struct Exchange;
 
+  boost::asio::awaitable<bool> open();
+  boost::asio::awaitable<void> say_goodbye();
   boost::asio::awaitable<bool> wait_for_request();
   boost::asio::awaitable<Then> serve_one();
   template <class Parser, class Enough>
@@ -74,13 +75,14 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
 
   HttpShared& shared_;
   std::string peer_;
-  Stream stream_;
+  HttpStream stream_;
   boost::asio::steady_timer timer_;
   boost::beast::flat_buffer buffer_;
   bool idle_ = true;       // waits for a request's first byte
   bool watch_ = false;     // the client's leaving is to be noticed
   bool watching_ = false;  // by a read that is under way
   bool gone_ = false;      // it has left, or the server cuts it off
+  bool broken_ = false;    // what has gone out must not look complete
   bool woken_ = false;     // something happened since the last look
 };
 

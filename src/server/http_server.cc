@@ -28,6 +28,7 @@
 #include "base/cat.h"
 #include "base/error.h"
 #include "server/http_connection.h"
+#include "server/tls.h"
 
 namespace minke::server {
 namespace {
@@ -61,6 +62,10 @@ tcp::endpoint resolve(asio::io_context& io, const HttpOptions& options) {
   return found.begin()->endpoint();
 }
 
+std::shared_ptr<asio::ssl::context> tls_of(const HttpOptions& options) {
+  return options.tls_certificate.empty() ? nullptr : load_tls(options.tls_certificate, options.tls_key);
+}
+
 }  // namespace
 
 struct HttpServer::Impl {
@@ -68,9 +73,10 @@ struct HttpServer::Impl {
       : options(given),
         wakes(std::make_shared<WakeList>()),
         workers(options.workers),
-        shared{options, the_handler, workers, wakes},
+        shared{options, the_handler, workers, wakes, tls_of(options)},
         wake_fd(io, ::dup(wakes->fd())),
         signals(io),
+        hangups(io),
         drain_timer(io) {
     if (options.unix_socket.empty()) {
       listen_tcp();
@@ -92,6 +98,7 @@ struct HttpServer::Impl {
   void start(Socket socket);
   asio::awaitable<void> watch_wakes();
   void wait_for_signal();
+  void wait_for_hangup();
   void stop();
   void cut_all();
   void ended(const std::shared_ptr<HttpConnection>& connection);
@@ -102,7 +109,7 @@ struct HttpServer::Impl {
   HttpShared shared;
   asio::io_context io{1};
   asio::posix::stream_descriptor wake_fd;
-  asio::signal_set signals;
+  asio::signal_set signals, hangups;
   asio::steady_timer drain_timer;
   std::optional<tcp::acceptor> tcp_acceptor;
   std::optional<Local::acceptor> local;
@@ -211,6 +218,21 @@ void HttpServer::Impl::wait_for_signal() {
   });
 }
 
+/// A certificate is renewed every few weeks; connections that are open keep the one they began with.
+void HttpServer::Impl::wait_for_hangup() {
+  hangups.async_wait([this](const error_code& error, int /*signal*/) {
+    if (error) return;
+    std::string said = base::cat(options.tls_certificate, ": read again");
+    try {
+      shared.tls = tls_of(options);
+    } catch (const std::exception& failed) {
+      said = base::cat("the TLS certificate stays what it was: ", failed.what());
+    }
+    if (options.on_reload) options.on_reload(said);
+    wait_for_hangup();
+  });
+}
+
 void HttpServer::Impl::stop() {
   if (shared.draining) {
     cut_all();
@@ -257,6 +279,9 @@ void HttpServer::stop_on_signals() {
   impl_->signals.add(SIGTERM);
   impl_->signals.add(SIGINT);
   impl_->wait_for_signal();
+  if (!impl_->shared.tls) return;
+  impl_->hangups.add(SIGHUP);
+  impl_->wait_for_hangup();
 }
 
 std::uint16_t HttpServer::port() const noexcept { return impl_->port; }

@@ -13,7 +13,7 @@ namespace minke::server {
 class HttpServer {
  public:
   /// Opens the port (or the socket file) and accepts nothing yet. Throws base::Error(io): "127.0.0.1:6465: cannot
-  /// listen: Address already in use". `handler` must outlive the server.
+  /// listen: Address already in use", or what load_tls does. `handler` must outlive the server.
   HttpServer(const HttpOptions& options, HttpHandler& handler);
   ~HttpServer();
   HttpServer(const HttpServer&) = delete;
@@ -24,7 +24,7 @@ class HttpServer {
   /// From any thread: no new connections or requests; what runs may finish within HttpOptions::drain_time, then it is
   /// cut off. A second call cuts it off at once.
   void stop();
-  /// SIGTERM and SIGINT mean stop(), from now until the server ends.
+  /// SIGTERM and SIGINT mean stop(), from now until the server ends; with TLS, SIGHUP reads the certificate again.
   void stop_on_signals();
 
   std::uint16_t port() const noexcept;

@@ -56,7 +56,8 @@ std::string route_list() {
 
 api::Response index_page(const HttpRequest& request, const api::Service* service, std::string_view version) {
   const std::string* host = request.header("host");
-  const std::string base_url = base::cat("http://", host == nullptr ? "127.0.0.1:6465" : *host);
+  const std::string base_url =
+      base::cat(request.secure ? "https://" : "http://", host == nullptr ? "127.0.0.1:6465" : *host);
   const std::string model = service == nullptr ? "MODEL" : service->loaded().name;
   const std::string state =
       service == nullptr ? "The model is still being loaded." : base::cat(model, ": ", service->loaded().description);
