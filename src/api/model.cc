@@ -26,8 +26,47 @@ constexpr std::array<FillMarkers, 3> kFillMarkers = {{
     {"<fim_prefix>", "<fim_suffix>", "<fim_middle>", {"<fim_pad>", "<file_sep>", "<|file_separator|>"}},
 }};
 
-/// How the engine tells thinking from the answer, and ends it when it is too long. Nothing where the markers are no
-/// tokens of their own.
+/// What stands around a family's thinking: after the opening marker, before the closing one, and after that.
+struct ThinkingGaps {
+  std::string_view opened, closing, closed;
+};
+ThinkingGaps gaps_of(text::Encoding family) {
+  if (family == text::Encoding::deepseek_v3_1 || family == text::Encoding::glm4_7) return {};
+  if (family == text::Encoding::glm4_5) return {.opened = {}, .closing = {}, .closed = "\n"};
+  return {.opened = "\n", .closing = "\n", .closed = "\n\n"};
+}
+
+/// Goes on from a reply that was begun.
+void begin_reply(const text::ChatEncoding& encoding, const text::Message& begun, text::RenderedPrompt& rendered) {
+  const ThinkingGaps gaps = gaps_of(encoding.kind());
+  const auto plain = [&](std::string_view text) {
+    if (!text.empty()) rendered.pieces.push_back({.text = std::string(text), .control = false});
+  };
+  const auto control = [&](std::string_view text) {
+    rendered.pieces.push_back({.text = std::string(text), .control = true});
+  };
+  bool thinking = rendered.starts_in_thinking;
+  if (begun.reasoning && !encoding.think_end().empty()) {
+    if (!thinking) {
+      control(encoding.think_begin());
+      plain(gaps.opened);
+    }
+    plain(*begun.reasoning);
+    thinking = true;
+    rendered.starts_in_thinking = true;
+    if (begun.content.empty()) return;
+  }
+  if (thinking) {
+    plain(gaps.closing);
+    control(encoding.think_end());
+    plain(gaps.closed);
+  }
+  plain(begun.content);
+  rendered.starts_in_thinking = false;
+}
+
+}  // namespace
+
 engine::ThinkingOptions thinking_options(const text::ChatEncoding& encoding, const text::Tokenizer& tokenizer,
                                          bool open) {
   engine::ThinkingOptions thinking;
@@ -37,42 +76,12 @@ engine::ThinkingOptions thinking_options(const text::ChatEncoding& encoding, con
   thinking.end = *end;
   thinking.begin = tokenizer.find(encoding.think_begin()).value_or(-1);
   thinking.open = open;
-  const bool tight = encoding.kind() == text::Encoding::deepseek_v3_1;
-  if (!tight) tokenizer.encode("\n", text::ControlText::ordinary, thinking.close);
+  const ThinkingGaps gaps = gaps_of(encoding.kind());
+  tokenizer.encode(gaps.closing, text::ControlText::ordinary, thinking.close);
   thinking.close.push_back(*end);
-  if (!tight) tokenizer.encode("\n\n", text::ControlText::ordinary, thinking.close);
+  tokenizer.encode(gaps.closed, text::ControlText::ordinary, thinking.close);
   return thinking;
 }
-
-/// Goes on from a reply that was begun.
-void begin_reply(const text::ChatEncoding& encoding, const text::Message& begun, text::RenderedPrompt& rendered) {
-  // V3.1 has nothing around its markers, the others lines.
-  const bool tight = encoding.kind() == text::Encoding::deepseek_v3_1;
-  const auto plain = [&](std::string text) { rendered.pieces.push_back({.text = std::move(text), .control = false}); };
-  const auto control = [&](std::string_view text) {
-    rendered.pieces.push_back({.text = std::string(text), .control = true});
-  };
-  bool thinking = rendered.starts_in_thinking;
-  if (begun.reasoning && !encoding.think_end().empty()) {
-    if (!thinking) {
-      control(encoding.think_begin());
-      if (!tight) plain("\n");
-    }
-    plain(*begun.reasoning);
-    thinking = true;
-    rendered.starts_in_thinking = true;
-    if (begun.content.empty()) return;
-  }
-  if (thinking) {
-    if (!tight) plain("\n");
-    control(encoding.think_end());
-    if (!tight) plain("\n\n");
-  }
-  plain(begun.content);
-  rendered.starts_in_thinking = false;
-}
-
-}  // namespace
 
 void mark_fill_markers(text::Tokenizer& tokenizer) {
   for (const FillMarkers& markers : kFillMarkers) {

@@ -115,6 +115,11 @@ struct Model {
   Prompt fill_prompt(std::string_view before, std::string_view after) const;
 };
 
+/// How the engine tells thinking from the answer, and ends it when it is too long. `open`: the prompt has opened it.
+/// Nothing to control where the family does not think, or its markers are no tokens of their own.
+engine::ThinkingOptions thinking_options(const text::ChatEncoding& encoding, const text::Tokenizer& tokenizer,
+                                         bool open);
+
 /// Declares the markers of filling in the middle to be control, where the file marks them as plain: a text that quotes
 /// one stays text, and one that the model writes is none.
 void mark_fill_markers(text::Tokenizer& tokenizer);

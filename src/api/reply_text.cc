@@ -55,7 +55,7 @@ TextDelta ReplyText::push(const engine::TokenDrawn& drawn) {
   const bool thought = in_thinking();
   bool call = tools_ && tools_->in_call();
   if (tools_) {
-    push_with_tools(drawn.token, out);
+    push_with_tools(*tools_, drawn.token, out);
     call = call || tools_->in_call() || tokenizer_->is_control(drawn.token);
   } else {
     take(parser_.push(decode(drawn.token)), out);
@@ -68,14 +68,14 @@ TextDelta ReplyText::push(const engine::TokenDrawn& drawn) {
   return out;
 }
 
-void ReplyText::push_with_tools(engine::TokenId token, TextDelta& out) {
+void ReplyText::push_with_tools(text::ToolReplyParser& tools, engine::TokenId token, TextDelta& out) {
   std::vector<text::ReplyPart> parts = std::exchange(begun_, {});
   if (setup_->store) drawn_.push_back(token);
   if (tokenizer_->is_control(token)) {
-    tools_->push(decoder_.finish(), parts);  // a character that this token cut off
-    tools_->push_control(tokenizer_->piece(token), parts);
+    tools.push(decoder_.finish(), parts);  // a character that this token cut off
+    tools.push_control(tokenizer_->piece(token), parts);
   } else {
-    tools_->push(decoder_.push(token), parts);
+    tools.push(decoder_.push(token), parts);
   }
   take_parts(std::move(parts), out);
 }

@@ -52,7 +52,7 @@ class ReplyText {
 
  private:
   std::string decode(engine::TokenId token);
-  void push_with_tools(engine::TokenId token, TextDelta& out);
+  void push_with_tools(text::ToolReplyParser& tools, engine::TokenId token, TextDelta& out);
   void take_parts(std::vector<text::ReplyPart>&& parts, TextDelta& out);
   void take_call(text::ReplyPart&& part, TextDelta& out);
   void keep_calls();

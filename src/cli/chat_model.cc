@@ -7,6 +7,7 @@
 #include <utility>
 #include <variant>
 
+#include "api/model.h"
 #include "base/cat.h"
 #include "base/error.h"
 #include "cli/text_format.h"
@@ -163,21 +164,15 @@ std::vector<Reply> ChatModel::samples(const Prompt& prompt, const ReplyOptions& 
 
 engine::ThinkingOptions thinking_options(const TextModel& text, const Prompt& prompt, const ReplyFlags& flags) {
   engine::ThinkingOptions thinking;
+  if (prompt.chat && text.encoding) {
+    thinking = api::thinking_options(*text.encoding, *text.tokenizer, prompt.starts_in_thinking);
+  }
   if (flags.think_max)
     thinking.max_tokens =
         *flags.think_max < 0 ? std::numeric_limits<std::size_t>::max() : static_cast<std::size_t>(*flags.think_max);
   thinking.min_tokens = flags.think_min;
-  if (!prompt.chat || !text.encoding || text.encoding->think_end().empty()) return thinking;
-  const text::Tokenizer& tokenizer = *text.tokenizer;
-  const auto end = tokenizer.find(text.encoding->think_end());
-  if (!end) return thinking;
-  thinking.end = *end;
-  thinking.begin = tokenizer.find(text.encoding->think_begin()).value_or(-1);
-  thinking.open = prompt.starts_in_thinking;
-  tokenizer.encode("\n", text::ControlText::ordinary, thinking.close);
-  thinking.close.push_back(*end);
-  tokenizer.encode("\n\n", text::ControlText::ordinary, thinking.close);
-  tokenizer.encode(flags.think_wait, text::ControlText::ordinary, thinking.wait);
+  if (thinking.end < 0) return thinking;
+  text.tokenizer->encode(flags.think_wait, text::ControlText::ordinary, thinking.wait);
   thinking.most_waits = flags.think_waits;
   thinking.close_cycles = !flags.think_cycles;
   return thinking;
