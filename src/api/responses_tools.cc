@@ -145,7 +145,7 @@ class Reader {
   std::string chosen(const Fields& choice) const {
     const auto name = choice.text("name");
     if (!name) throw ApiError(Fault::malformed, "tool_choice.name: missing", "tool_choice");
-    const std::string known_as = known_name(choice.text("namespace").value_or(""), *name);
+    std::string known_as = known_name(choice.text("namespace").value_or(""), *name);
     if (find(out.tools, known_as) != nullptr) return known_as;
     const auto found = std::ranges::find(out.tools, *name, &ResponsesTool::name);
     return found == out.tools.end() ? known_as : found->known_as;
