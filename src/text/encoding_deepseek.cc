@@ -169,8 +169,8 @@ class TurnEncoding final : public ChatEncoding {
     out.marked(kToolsEnd, kControlTokens);
   }
 
-  // Calls are written as V3-0324's and R1-0528's templates do. The earlier ones leave out the end of a single call,
-  // calls beside content, and the beginning of all but the first.
+  // Calls are written as V3's template does, with what that leaves out: the end of a single call, calls beside content,
+  // and the beginning of all but the first.
   void answer(PromptBuilder& out, const Message& message, bool current, Turns& turns) const {
     if (turns.results) {
       out.control(kOutputsEnd);

@@ -71,9 +71,9 @@ TEST(Thinking, GoesOnWhenItWouldCloseTooEarly) {
   for (const std::int32_t token : {10, kEnd, 11, kEnd, 12, kEnd, 13}) run.draw(token);
   // The third close comes after seven tokens.
   EXPECT_EQ(run.row, (Row{10, kWait, kNewline, 11, kWait, kNewline, 12, kEnd, 13}));
-  Replay stubborn(options, 1000);
-  for (const std::int32_t token : {kEnd, kEnd, kEnd, 13}) stubborn.draw(token);
-  EXPECT_EQ(stubborn.row, (Row{kWait, kNewline, kWait, kNewline, kEnd, 13})) << "no more than two waits";
+  Replay insistent(options, 1000);
+  for (const std::int32_t token : {kEnd, kEnd, kEnd, 13}) insistent.draw(token);
+  EXPECT_EQ(insistent.row, (Row{kWait, kNewline, kWait, kNewline, kEnd, 13})) << "no more than two waits";
 }
 
 TEST(Thinking, AReplyDoesNotEndInsideIt) {

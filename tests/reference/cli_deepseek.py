@@ -123,7 +123,8 @@ def test_r1(suite):
     suite.check("one BOS, and the prompt opens <think>", len(ids) == 7 and ids[:2] == [BOS, USER] and
                 ids[4:6] == [ASSISTANT, THINK] and ids.count(BOS) == 1, ids)
     suite.check("run says the same prompt", reply.get("prompt_tokens") == 7, reply)
-    thought = json.loads(suite.run("run", model, "Hi", "-n", "5", "--seed", "1", "--json", "-c", "64", stdin=None).stdout)
+    thought = json.loads(suite.run("run", model, "Hi", "-n", "5", "--json", "-c", "64", "--logit-bias", f"{END_THINK}=-100",
+                                   "--think-max", "-1", stdin=None).stdout)
     suite.check("the reply begins inside the thinking", thought["ids"] and END_THINK not in thought["ids"] and
                 thought["thinking"] and not thought["content"], thought)
     system = suite.run("run", model, "Hi", "--system", "Be brief.", "-n", "2", "-c", "64", stdin=None)

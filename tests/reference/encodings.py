@@ -77,31 +77,21 @@ QWEN3_TO_THINKING = [
     ("{{- '<|im_start|>assistant\\n' }}\n    {%- if enable_thinking is defined and enable_thinking is false %}\n"
      "        {{- '<think>\\n\\n</think>\\n\\n' }}\n    {%- endif %}", "{{- '<|im_start|>assistant\\n<think>\\n' }}"),
 ]
-# V3-0324's and R1-0528's template is the first that writes calls whole: the earlier ones leave out the end of a single
-# call, calls beside content, and the beginning of all but the first. Ours writes them like this for all of them; they
-# differ in where "<｜Assistant｜>" stands.
-V3_0324_TO_R1_0528 = [
-    ("{{content + '<｜end▁of▁sentence｜>'}}", "{{content.split('</think>')[-1] + '<｜end▁of▁sentence｜>'}}"),
-    ("{%- if message['content'] is none %}", "{%- set said = message['content'] %}{%- if said is none %}"),
-    ("{{message['content'] + '<｜tool▁calls▁begin｜>", "{{said.split('</think>')[-1] + '<｜tool▁calls▁begin｜>"),
+# V3's template leaves out the end of a single call, calls beside content, and the beginning of all but the first message
+# with calls. Ours writes them whole, which is V3's template with these mended.
+CALL_END = "{{'<｜tool▁calls▁end｜><｜end▁of▁sentence｜>'}}"
+V3_WITH_CALLS = [
+    ("{%- if message['role'] == 'assistant' and message['content'] is none %}{%- set ns.is_tool = false -%}",
+     "{%- if message['role'] == 'assistant' and message['tool_calls'] %}"
+     "{{'<｜tool▁outputs▁end｜>' if ns.is_tool else '<｜Assistant｜>'}}"
+     "{%- set ns.is_tool = false -%}{%- set ns.is_first = false -%}{%- set ns.is_output_first = true -%}"
+     "{%- set said = message['content'] or '' -%}"),
+    ("{{'<｜Assistant｜><｜tool▁calls▁begin｜>", "{{said + '<｜tool▁calls▁begin｜>"),
+    (CALL_END + "{%- endif %}{%- endfor %}", "{%- endif %}{%- endfor %}" + CALL_END),
+    ("message['role'] == 'assistant' and message['content'] is not none", "message['role'] == 'assistant' and not message['tool_calls']"),
 ]
-V3_0324_TO_V3 = [
-    ("message['content'] + '<｜Assistant｜>'}}", "message['content']}}"),
-    ("{%- if ns.is_tool %}{{'<｜tool▁outputs▁end｜>'}}{%- endif %}",
-     "{{'<｜tool▁outputs▁end｜>' if ns.is_tool else '<｜Assistant｜>'}}"),
-    ("{{content + '<｜end▁of▁sentence｜>'}}", "{{'<｜Assistant｜>' + content + '<｜end▁of▁sentence｜>'}}"),
-    ("add_generation_prompt and not ns.is_last_user and", "add_generation_prompt and"),
-]
-V3_0324_TO_R1 = [
-    V3_0324_TO_V3[0],
-    V3_0324_TO_V3[1],
-    ("{{content + '<｜end▁of▁sentence｜>'}}",
-     "{{'<｜Assistant｜>' + content.split('</think>')[-1] + '<｜end▁of▁sentence｜>'}}"),
-    V3_0324_TO_R1_0528[1],
-    V3_0324_TO_R1_0528[2],
-    V3_0324_TO_V3[3],
-    ("{{'<｜Assistant｜>'}}", "{{'<｜Assistant｜><think>\n'}}"),
-]
+LATER_THINKING = ("{{said + '<", "{{said.split('</think>')[-1] + '<")
+ANNOUNCED = ("'<｜tool▁outputs▁end｜>' if ns.is_tool else '<｜Assistant｜>'", "'<｜tool▁outputs▁end｜>' if ns.is_tool else ''")
 # V3.1's template leaves the tools to the caller; its model card has this.
 V3_1_TOOLS = [(
     "{{ bos_token }}{{ ns.system_prompt }}",
@@ -138,10 +128,11 @@ TARGETS = [
     Target("deepseek-v3", "deepseek-r1", DEEPSEEK_BOS, DEEPSEEK_EOS, NOT_OFF, edits=V3_TO_R1),
     Target("deepseek-v3.1", "deepseek-v3.1", DEEPSEEK_BOS, DEEPSEEK_EOS, ANY, switch="thinking", edits=V3_1_TOOLS,
            tools="text"),
-    Target("deepseek-v3-0324", "deepseek-v3", DEEPSEEK_BOS, DEEPSEEK_EOS, ANY, edits=V3_0324_TO_V3, tools="calls"),
-    Target("deepseek-v3-0324", "deepseek-r1", DEEPSEEK_BOS, DEEPSEEK_EOS, NOT_OFF, edits=V3_0324_TO_R1, tools="calls"),
-    Target("deepseek-v3-0324", "r1-0528-qwen3", DEEPSEEK_BOS, DEEPSEEK_EOS, AUTO, edits=V3_0324_TO_R1_0528,
-           tools="calls"),
+    Target("deepseek-v3", "deepseek-v3", DEEPSEEK_BOS, DEEPSEEK_EOS, ANY, edits=V3_WITH_CALLS, tools="calls"),
+    Target("deepseek-v3", "deepseek-r1", DEEPSEEK_BOS, DEEPSEEK_EOS, NOT_OFF, tools="calls",
+           edits=V3_WITH_CALLS + V3_TO_R1 + [LATER_THINKING]),
+    Target("deepseek-v3", "r1-0528-qwen3", DEEPSEEK_BOS, DEEPSEEK_EOS, AUTO, tools="calls",
+           edits=V3_WITH_CALLS + V3_TO_R1_0528 + [LATER_THINKING, ANNOUNCED]),
     Target("glm-4.6", "glm-4.5", thinking=ANY, tools="object"),
     Target("glm-4.7", "glm-4.7", thinking=ANY, tools="object"),
 ]
@@ -354,15 +345,18 @@ def compare_ids(render_lines, target, tokenizer, count, seed):
         request = random_request(rng, target)
         if request["messages"] and not quotes_marker(request):
             requests.append(for_ours(target, request))
-    bad = 0
+    bad = refused = 0
     for request, got in zip(requests, run(render_lines, requests, tokenizer)):
+        if got.get("error") == "invalid_argument":  # what may be refused is the templates' to say, above
+            refused += 1
+            continue
         want = reference.encode(got.get("text", ""), add_special_tokens=False).ids
         if got.get("ids") != want:
             bad += 1
             if bad <= 2:
                 print(f"{target.encoding}: {json.dumps(request, ensure_ascii=False)}\n  want {want}\n  got  {got}")
-    print(f"{target.encoding}: ids of {count - bad} prompts equal, {bad} differ")
-    return count - bad, bad
+    print(f"{target.encoding}: ids of {count - bad - refused} prompts equal, {bad} differ ({refused} refused)")
+    return count - bad - refused, bad
 
 
 def main():
