@@ -19,7 +19,7 @@ configure_build() {
   if command -v ccache >/dev/null; then
     arguments+=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
   fi
-  if [[ $preset == release || $preset == debug ]]; then
+  if [[ $preset == release || $preset == debug || $preset == package ]]; then
     arguments+=("-DCMAKE_CXX_COMPILER=${CXX:-g++}")
   fi
   (cd "$ROOT" && cmake "${arguments[@]}" "$@")

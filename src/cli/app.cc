@@ -103,6 +103,8 @@ int parse_and_run(int argc, const char* const* argv) {
   add_gen_command(app, session);
   add_bench_command(app, session);
   add_doctor_command(app, session);
+  add_completion_command(app, session);
+  add_manual_command(app, session);
   add_environment_names(app);
   app.footer(kExamples);  // last: commands would inherit it
   try {

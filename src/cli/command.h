@@ -38,5 +38,7 @@ void add_convert_command(CLI::App& app, Session& session);
 void add_gen_command(CLI::App& app, Session& session);
 void add_bench_command(CLI::App& app, Session& session);
 void add_doctor_command(CLI::App& app, Session& session);
+void add_completion_command(CLI::App& app, Session& session);
+void add_manual_command(CLI::App& app, Session& session);
 
 }  // namespace minke::cli

@@ -1,11 +1,13 @@
 // minke doctor: what this machine offers and what Minke makes of it.
 #include <unistd.h>
 
+#include <cstdint>
 #include <memory>
 
 #include <CLI/CLI.hpp>
 
 #include "base/cat.h"
+#include "cli/bug_report.h"
 #include "cli/command.h"
 #include "cli/machine_report.h"
 #include "cli/output.h"
@@ -28,11 +30,15 @@ std::string store_text(const hub::ModelStore& store) {
                    byte_text(bytes));
 }
 
-int doctor(const Session& session, bool as_json) {
+enum class Form : std::uint8_t { text, json, bug_report };
+
+int doctor(const Session& session, Form form) {
   Output out(STDOUT_FILENO, "standard output");
   const MachineReport report = examine_machine();
-  if (as_json) {
+  if (form == Form::json) {
     out.write(machine_json(report));
+  } else if (form == Form::bug_report) {
+    out.write(bug_report(report, session.environment));
   } else {
     std::string version = version_text();
     strip_final_newline(version);
@@ -49,10 +55,17 @@ int doctor(const Session& session, bool as_json) {
 
 void add_doctor_command(CLI::App& app, Session& session) {
   CLI::App* command = app.add_subcommand("doctor", "This machine: processor, kernels, threads, memory, limits, store");
-  const auto as_json = std::make_shared<bool>(false);
-  command->add_flag("--json", *as_json, "As one JSON object");
+  const auto form = std::make_shared<Form>(Form::text);
+  CLI::Option* json = command->add_flag_callback(
+      "--json", [form] { *form = Form::json; }, "As one JSON object");
+  command
+      ->add_flag_callback(
+          "--report", [form] { *form = Form::bug_report; },
+          "As the report of a bug wants it: Markdown without secrets, model names or your home folder")
+      ->excludes(json);
+  command->footer("Examples:\n  minke doctor\n  minke doctor --report > report.md");
   command->parse_complete_callback(
-      [&session, as_json] { session.action = [&session, as_json] { return doctor(session, *as_json); }; });
+      [&session, form] { session.action = [&session, form] { return doctor(session, *form); }; });
 }
 
 }  // namespace minke::cli

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "hub/model_store.h"
 
@@ -13,6 +15,8 @@ struct Environment {
   std::string xdg_state_home;  ///< $XDG_STATE_HOME
   std::string xdg_cache_home;  ///< $XDG_CACHE_HOME
   std::string home;            ///< $HOME
+  /// All whose name begins so, sorted by it.
+  std::vector<std::pair<std::string, std::string>> minke_variables;
   bool stdin_terminal = false;
   bool stdout_terminal = false;
   bool stderr_terminal = false;

@@ -34,6 +34,8 @@ std::string version_text() {
   return base::cat("minke ", MINKE_VERSION, "\n", compiler, ", ", type, ", ", kArchitecture, "\n");
 }
 
+std::string version_number() { return MINKE_VERSION; }
+
 std::string build_commit() { return kBuildCommit; }
 
 std::int64_t build_number() { return kBuildNumber; }

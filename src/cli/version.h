@@ -9,6 +9,8 @@ namespace minke::cli {
 /// Lines for --version.
 std::string version_text();
 
+std::string version_number();  ///< "0.1.0"
+
 /// The commit that was built, shortened, and how many there were before; "unknown" and 0 outside a git checkout.
 std::string build_commit();
 std::int64_t build_number();
