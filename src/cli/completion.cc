@@ -30,7 +30,7 @@ std::string quoted(std::string_view text) {
 }
 
 std::string first_sentence(std::string_view text) {
-  return std::string(text.substr(0, std::min(text.find_first_of("\n"), text.size())));
+  return std::string(text.substr(0, std::min(text.find('\n'), text.size())));
 }
 
 /// Calls `visit` with each command below `command` and the words that lead to it: {"eval", "ppl"}.
@@ -52,6 +52,7 @@ std::vector<std::string> flag_names(const CommandInfo& command) {
 
 std::vector<std::string> command_names(const CommandInfo& command) {
   std::vector<std::string> names;
+  names.reserve(command.commands.size());
   for (const CommandInfo& child : command.commands) names.push_back(child.name);
   return names;
 }
