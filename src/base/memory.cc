@@ -1,5 +1,7 @@
 #include "base/memory.h"
 
+#include <sys/sysinfo.h>
+
 #include <algorithm>
 #include <fstream>
 #include <limits>
@@ -20,6 +22,13 @@ std::optional<std::uint64_t> read_number(const std::string& path) {
   return std::nullopt;
 }
 
+/// Where there is no /proc: free pages, without those that the page cache would give up.
+std::uint64_t sysinfo_free() {
+  struct sysinfo info {};
+  if (::sysinfo(&info) != 0) return 0;
+  return (std::uint64_t{info.freeram} + info.bufferram) * info.mem_unit;
+}
+
 std::uint64_t meminfo_available() {
   std::ifstream file("/proc/meminfo");
   std::string key, unit;
@@ -28,7 +37,7 @@ std::uint64_t meminfo_available() {
     if (key == "MemAvailable:") return kilobytes * 1024;
     std::getline(file, unit);
   }
-  return 0;
+  return sysinfo_free();
 }
 
 /// cgroup v2 writes "no limit" as "max", v1 as a number near 2^63.

@@ -181,7 +181,7 @@ def in_debian(checks, tarball, deb):
         checks.said("debootstrap", "--variant=minbase", "--include=adduser", SUITE, root, timeout=1800)
     shutil.copy(ROOT / "tests" / "golden" / "tiny_moe_gguf" / "deepseek_v3.gguf", root / "tiny.gguf")
     shutil.copy(deb, root / "minke.deb")
-    inside = lambda script: checks.said("chroot", root, "bash", "-c", script, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"})
+    inside = lambda script: checks.said("chroot", root, "bash", "-c", script, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root"})
     answers = lambda run, how: checks.check(how, "200 OK" in inside(ANSWER.format(run=run)))
     shutil.rmtree(root / "opt" / "minke", ignore_errors=True)
     (root / "opt" / "minke").mkdir(parents=True)
