@@ -1,5 +1,5 @@
-// The archive of GCC 12's libstdc++ takes random_device's numbers from arc4random, which glibc has from 2.36 on only; this
-// one lets the packaged program run with 2.34 (Ubuntu 22.04 has 2.35). Linked with MINKE_STATIC alone.
+// The archive of GCC 12's libstdc++ takes random_device's numbers from arc4random, which glibc has from 2.36 on only;
+// this one lets the packaged program run with 2.34 (Ubuntu 22.04 has 2.35). Linked with MINKE_STATIC alone.
 #include <sys/random.h>
 
 #include <cerrno>
