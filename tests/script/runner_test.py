@@ -92,10 +92,15 @@ class RunnerTest(unittest.TestCase):
                     stage_x() {{ {body}; }}
                     run_stage x"""
                 process = subprocess.Popen(["bash", "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-                time.sleep(1.5)
+                self.addCleanup(process.terminate)
+                for _ in range(200):  # a busy machine takes its time
+                    if sleepers() > 0:
+                        break
+                    time.sleep(0.1)
+                time.sleep(0.5)
                 self.assertGreater(sleepers(), 0)
                 process.send_signal(number)
-                process.communicate(timeout=10)
+                process.communicate(timeout=30)
                 self.assertEqual(process.returncode, 130)
                 for _ in range(50):
                     if sleepers() == 0:
