@@ -237,6 +237,19 @@ TEST(Service, StopSequencesAreLookedForInTheAnswerAlone) {
   EXPECT_EQ(text_at(choice_of(whole).at("message").as_object(), "content"), "one EN");
 }
 
+TEST(Service, StopSequencesAreNotFoundInControlTokens) {
+  Script script;
+  script.tokens = {'a', test::kImStart, 'b', 'c'};
+  const FakeModel fake = test::fake_model(script);
+  const auto content = [&fake](const std::string& fields) {
+    const json::object reply = object_of(chat(fake, fields).bytes);
+    return text_at(choice_of(reply).at("message").as_object(), "content");
+  };
+  EXPECT_EQ(content(R"("stop":["im_start","<"])"), "abc");
+  EXPECT_EQ(content(R"("stop":"bc")"), "a");
+  EXPECT_EQ(content(R"("stop":"ab")"), "") << "it stands for no text";
+}
+
 TEST(Service, RepetitionsAreLoweredAsLlamaCppNamesIt) {
   const FakeModel fake = test::fake_model({.text = "x"});
   chat(fake, R"("dry_multiplier":0.8,"dry_base":2,"dry_allowed_length":3,"dry_penalty_last_n":64)");
