@@ -16,6 +16,8 @@ add_custom_command(
   VERBATIM)
 add_custom_target(minke_pages DEPENDS ${pages_dir}/minke.1)
 
+file(GLOB shapes CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/data/shapes/*.json)
+
 install(TARGETS minke RUNTIME COMPONENT program)
 install(FILES ${pages_dir}/minke.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 COMPONENT program)
 install(FILES ${pages_dir}/minke.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME minke COMPONENT program)
@@ -23,6 +25,7 @@ install(FILES ${pages_dir}/_minke DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/vendo
 install(FILES ${pages_dir}/minke.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d COMPONENT program)
 install(FILES ${PROJECT_SOURCE_DIR}/README.md DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT program)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR}/docs COMPONENT program FILES_MATCHING PATTERN "*.md")
+install(FILES ${shapes} DESTINATION ${CMAKE_INSTALL_DATADIR}/minke/shapes COMPONENT program)
 install(FILES packaging/minke.service packaging/minke.conf DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples COMPONENT program)
 install(FILES packaging/minke.service DESTINATION lib/systemd/system COMPONENT system)
 install(FILES packaging/minke.conf DESTINATION /etc/minke COMPONENT system)

@@ -45,9 +45,12 @@ std::string shape_path(const std::string& shape, const hub::ModelStore& store) {
   std::error_code ignored;
   if (fs::exists(shape, ignored)) return shape;
   if (shape.find('/') == std::string::npos) {
-    const fs::path file = fs::path("data") / "shapes" / (shape + ".json");
+    const std::string name = shape + ".json";
+    const fs::path file = fs::path("data") / "shapes" / name;
     if (fs::is_regular_file(file, ignored)) return file.string();
     fs::path folder = fs::read_symlink("/proc/self/exe", ignored).parent_path();
+    const fs::path installed = folder / ".." / "share" / "minke" / "shapes" / name;
+    if (fs::is_regular_file(installed, ignored)) return installed.string();
     for (; !folder.empty() && folder != folder.root_path(); folder = folder.parent_path()) {
       if (fs::is_regular_file(folder / file, ignored)) return (folder / file).string();
     }
