@@ -2,6 +2,7 @@
 
 #include "base/cat.h"
 #include "build_commit.h"  // written by cmake/commit.cmake: kBuildCommit, kBuildNumber
+#include "constrain/grammar.h"
 
 // Set by the build for this file.
 #if !defined(MINKE_VERSION) || !defined(MINKE_BUILD_TYPE)
@@ -30,8 +31,10 @@ std::string version_text() {
 #else
   const std::string compiler = "GCC " __VERSION__;
 #endif
+  const std::string library = constrain::library_version();
   const std::string_view type = std::string_view(MINKE_BUILD_TYPE).empty() ? "unnamed build type" : MINKE_BUILD_TYPE;
-  return base::cat("minke ", MINKE_VERSION, "\n", compiler, ", ", type, ", ", kArchitecture, "\n");
+  return base::cat("minke ", MINKE_VERSION, "\n", compiler, ", ", type, ", ", kArchitecture,
+                   "\nconstrained output: ", library.empty() ? "not in this build" : library, "\n");
 }
 
 std::string version_number() { return MINKE_VERSION; }
