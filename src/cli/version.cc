@@ -25,19 +25,24 @@ constexpr const char* kArchitecture =
 
 }  // namespace
 
-std::string version_text() {
+std::string program_text() {
 #if defined(__clang__)
   const std::string compiler = "Clang " __clang_version__;
 #else
   const std::string compiler = "GCC " __VERSION__;
 #endif
-  const std::string library = constrain::library_version();
   const std::string_view type = std::string_view(MINKE_BUILD_TYPE).empty() ? "unnamed build type" : MINKE_BUILD_TYPE;
-  return base::cat("minke ", MINKE_VERSION, "\n", compiler, ", ", type, ", ", kArchitecture,
-                   "\nconstrained output: ", library.empty() ? "not in this build" : library, "\n");
+  return base::cat("minke ", MINKE_VERSION, "\n", compiler, ", ", type, ", ", kArchitecture, "\n");
 }
 
 std::string version_number() { return MINKE_VERSION; }
+
+std::string constrained_text() {
+  std::string library = constrain::library_version();
+  return library.empty() ? "not in this build" : library;
+}
+
+std::string version_text() { return base::cat(program_text(), "constrained output: ", constrained_text(), "\n"); }
 
 std::string build_commit() { return kBuildCommit; }
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <chrono>
 #include <exception>
 #include <utility>
 
@@ -11,6 +12,7 @@
 #include "base/error.h"
 #include "base/signals_blocked.h"
 #include "constrain/grammar.h"
+#include "constrain/time_allowance.h"
 
 namespace minke::constrain {
 namespace {
@@ -26,11 +28,15 @@ struct FreeMatcher {
   void operator()(LlgMatcher* matcher) const noexcept { llg_free_matcher(matcher); }
 };
 using MatcherPointer = std::unique_ptr<LlgMatcher, FreeMatcher>;
+struct FreeHandle {
+  void operator()(LlgCancellationHandle* handle) const noexcept { llg_free_cancellation_handle(handle); }
+};
 
 /// What the library calls back into, kept alive by every constraint.
 struct Tokens {
   std::function<std::vector<engine::TokenId>(std::string_view)> encode;
   std::unique_ptr<LlgTokenizer, FreeTokenizer> tokenizer;
+  std::shared_ptr<TimeKeeper> keeper = std::make_shared<TimeKeeper>();
 };
 
 /// An LlgTokenizeFn: nothing may be thrown into Rust.
@@ -46,14 +52,20 @@ std::size_t tokenize(const void* user, const std::uint8_t* bytes, std::size_t si
   }
 }
 
-/// The library's limits, its own defaults but where noted: a mask takes at most some tens of milliseconds.
+// The library's limits bound single masks, to some tens of milliseconds, but not what it takes to go on with a token
+// (seconds, for an ambiguous grammar), nor all masks of a reply together; and the step waits for a mask. So a reply's
+// grammar has 1 s of processor time to begin with and 20 ms with each token: masks of ordinary grammars, over 152k
+// tokens, take a hundredth of that.
+constexpr TimeAllowance::Rates kTime{.first = std::chrono::seconds(1), .each = std::chrono::milliseconds(20)};
+
+/// The library's limits, its own defaults but where noted.
 LlgParserLimits limits() {
   LlgParserLimits result{};       // 0: the default
   result.max_items_in_row = 250;  // of 2000: an ambiguous grammar takes seconds for a token there
   result.initial_lexer_fuel = 1000000;
   result.step_lexer_fuel = 200000;
   result.step_max_items = 50000;
-  result.max_lexer_states = 50000;  // of 250000: 1 or 2 kB each, in every sample
+  result.max_lexer_states = 20000;  // of 250000: 1 or 2 kB each, in every sample
   result.max_grammar_size = 500000;
   result.precompute_large_lexemes = true;
   result.verbose_errors = false;  // errors go to callers: no dumps of parsers
@@ -69,19 +81,25 @@ std::string matcher_error(LlgMatcher* matcher) {
   return message;
 }
 
+/// A grammar that is well-formed, but asks for more than a reply's share.
+Error cut_off(Grammar::Kind kind, std::string_view why) {
+  return {ErrorCode::unsupported, cat("the ", to_string(kind), " was cut off: ", why),
+          "It is too ambiguous or too large at this place: make it simpler."};
+}
+
 class Matcher final : public engine::TokenConstraint {
  public:
-  Matcher(std::shared_ptr<const Tokens> tokens, MatcherPointer matcher)
-      : tokens_(std::move(tokens)), matcher_(std::move(matcher)) {}
+  Matcher(std::shared_ptr<const Tokens> tokens, MatcherPointer matcher, Grammar::Kind kind)
+      : tokens_(std::move(tokens)), matcher_(std::move(matcher)), kind_(kind) {}
 
   std::unique_ptr<engine::TokenConstraint> clone() const override {
-    return std::make_unique<Matcher>(tokens_, MatcherPointer(llg_clone_matcher(matcher_.get())));
+    return std::make_unique<Matcher>(tokens_, MatcherPointer(llg_clone_matcher(matcher_.get())), kind_);
   }
 
   void mask(std::span<std::uint32_t> allowed) override {
     const std::size_t bytes = llg_matcher_get_mask_byte_size(matcher_.get());
     own_.resize(bytes / sizeof(std::uint32_t));
-    if (llg_matcher_compute_mask_into(matcher_.get(), own_.data(), bytes) != 0) refuse();
+    work([&] { return llg_matcher_compute_mask_into(matcher_.get(), own_.data(), bytes); });
     // A model may have more logits than its vocabulary has tokens.
     const std::size_t both = std::min(own_.size(), allowed.size());
     std::copy_n(own_.begin(), both, allowed.begin());
@@ -89,17 +107,37 @@ class Matcher final : public engine::TokenConstraint {
   }
 
   void accept(std::int32_t token) override {
-    if (llg_matcher_consume_token(matcher_.get(), static_cast<std::uint32_t>(token)) != 0) refuse();
+    work([&] { return llg_matcher_consume_token(matcher_.get(), static_cast<std::uint32_t>(token)); });
+    allowance_->earn();
   }
 
  private:
-  [[noreturn]] void refuse() {
-    throw Error(ErrorCode::overloaded, cat("constrained output was cut off: ", matcher_error(matcher_.get())),
-                "The grammar is too ambiguous or too large at this place: make it simpler.");
+  template <class Call>
+  void work(const Call& call) {
+    start_time();
+    int result = 0;
+    {
+      const TimeAllowance::Spending spending(*allowance_);
+      result = call();
+    }
+    if (llg_matcher_is_cancelled(matcher_.get()) || allowance_->used_up())
+      throw cut_off(kind_, cat("it takes more than ", std::chrono::seconds(kTime.first).count(),
+                               " s of computing beside ", std::chrono::milliseconds(kTime.each).count(),
+                               " ms for each token"));
+    if (result != 0) throw cut_off(kind_, matcher_error(matcher_.get()));
+  }
+  /// With the first work: what is only ever cloned needs no time.
+  void start_time() {
+    if (allowance_) return;
+    handle_.reset(llg_matcher_get_cancellation_handle(matcher_.get()));
+    allowance_ = std::make_unique<TimeAllowance>(tokens_->keeper, kTime, [this] { llg_cancel(handle_.get()); });
   }
 
   std::shared_ptr<const Tokens> tokens_;  // outlives matcher_
   MatcherPointer matcher_;
+  Grammar::Kind kind_;
+  std::unique_ptr<LlgCancellationHandle, FreeHandle> handle_;
+  std::unique_ptr<TimeAllowance> allowance_;  // ends first: it uses handle_
   std::vector<std::uint32_t> own_;
 };
 
@@ -208,7 +246,7 @@ std::shared_ptr<const engine::TokenConstraint> Vocabulary::compile(const Grammar
     throw Error(is_unsupported(reason) ? ErrorCode::unsupported : ErrorCode::invalid_argument,
                 cat(to_string(grammar.kind), ": ", reason));
   });
-  return std::make_shared<const Matcher>(impl_->tokens, std::move(matcher));
+  return std::make_shared<const Matcher>(impl_->tokens, std::move(matcher), grammar.kind);
 }
 
 }  // namespace minke::constrain
