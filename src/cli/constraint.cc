@@ -1,10 +1,9 @@
 #include "cli/constraint.h"
 
-#include <algorithm>
 #include <utility>
 
+#include "api/constraint.h"
 #include "base/error.h"
-#include "cli/model_source.h"
 #include "cli/text_file.h"
 
 namespace minke::cli {
@@ -27,15 +26,7 @@ std::optional<constrain::Grammar> read_grammar(const ConstraintFlags& flags) {
 
 std::unique_ptr<constrain::Vocabulary> open_vocabulary(const text::Tokenizer& tokenizer,
                                                        std::vector<text::TokenId> ends) {
-  const std::size_t vocab = tokenizer.vocab_size();
-  ends.erase(std::remove_if(ends.begin(), ends.end(),
-                            [vocab](text::TokenId id) { return static_cast<std::size_t>(id) >= vocab; }),
-             ends.end());
-  constrain::Vocabulary::Options options;
-  options.tokens = token_bytes(tokenizer);
-  options.ends = std::move(ends);
-  options.encode = [&tokenizer](std::string_view text) { return tokenizer.encode(text, text::ControlText::ordinary); };
-  return std::make_unique<constrain::Vocabulary>(std::move(options));
+  return std::make_unique<constrain::Vocabulary>(api::vocabulary_options(tokenizer, std::move(ends)));
 }
 
 }  // namespace minke::cli

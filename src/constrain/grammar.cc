@@ -92,6 +92,12 @@ std::string_view to_string(Grammar::Kind kind) {
   return "grammar";
 }
 
+std::string lark_expression(const Grammar& grammar) {
+  if (grammar.kind == Grammar::Kind::json_object) return cat("%json ", with_bounded_whitespace({{"type", "object"}}));
+  if (grammar.kind == Grammar::Kind::json_schema) return cat("%json ", json_schema(grammar.text));
+  throw Error(ErrorCode::unsupported, cat(to_string(grammar.kind), ": expected JSON within a grammar"));
+}
+
 LibraryGrammar library_grammar(const Grammar& grammar) {
   const std::string_view name = to_string(grammar.kind);
   std::size_t bytes = grammar.text.size();

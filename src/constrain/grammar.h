@@ -27,6 +27,8 @@ struct Grammar {
   std::vector<std::string> choices;
 
   static constexpr std::size_t kMaxBytes = std::size_t{256} << 10;
+  /// Of a grammar that somebody wrote, not one of ours: thousands of rules take the library seconds.
+  static constexpr std::size_t kMaxLarkBytes = std::size_t{32} << 10;
   static constexpr std::size_t kMaxNesting = 100;  ///< of brackets in regular expressions and grammars
 };
 std::string_view to_string(Grammar::Kind kind);
@@ -38,6 +40,10 @@ struct LibraryGrammar {
   std::string text;
 };
 LibraryGrammar library_grammar(const Grammar& grammar);
+
+/// A grammar of JSON as an expression within one of Kind::lark. Errors: as library_grammar; unsupported for other
+/// kinds.
+std::string lark_expression(const Grammar& grammar);
 
 /// Whether this build has the library, and its name and version; empty if not.
 std::string library_version();

@@ -121,9 +121,9 @@ class Matcher final : public engine::TokenConstraint {
       result = call();
     }
     if (llg_matcher_is_cancelled(matcher_.get()) || allowance_->used_up())
-      throw cut_off(kind_, cat("it takes more than ", std::chrono::seconds(kTime.first).count(),
-                               " s of computing beside ", std::chrono::milliseconds(kTime.each).count(),
-                               " ms for each token"));
+      throw cut_off(kind_,
+                    cat("it takes more than ", kTime.first / std::chrono::milliseconds(1), " ms of computing, beside ",
+                        kTime.each / std::chrono::milliseconds(1), " ms for each token"));
     if (result != 0) throw cut_off(kind_, matcher_error(matcher_.get()));
   }
   /// With the first work: what is only ever cloned needs no time.
