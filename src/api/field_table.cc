@@ -70,8 +70,8 @@ constexpr FieldRule kUser[] = {
 };
 constexpr FieldRule kConstraints[] = {
     {"response_format", honoured,
-     "type text, json_object or json_schema; beside tools the reply is calls or that; what of a schema cannot be enforced "
-     "is refused, never ignored"},
+     "type text, json_object or json_schema; beside tools the reply is calls or that; what of a schema cannot be "
+     "enforced is refused, never ignored"},
     {"guided_json", honoured, kSchema},
     {"guided_regex", honoured, kRegex},
     {"guided_choice", honoured, kChoice},
