@@ -48,4 +48,8 @@ class Stream {
 
 using Answer = std::variant<Response, std::unique_ptr<Stream>>;
 
+/// Thrown in place of an answer that would take seconds (a grammar that is not compiled yet), where the request cannot
+/// wait so long: it is to be asked again where it can.
+struct TakesLong {};
+
 }  // namespace minke::api

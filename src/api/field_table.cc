@@ -13,7 +13,11 @@ namespace {
 namespace json = boost::json;
 using enum Treatment;
 
-constexpr std::string_view kNoConstraint = "constrained output is not there yet";
+constexpr std::string_view kSchema = "a JSON Schema that the answer follows, as an object or as text";
+constexpr std::string_view kRegex = "a regular expression (Rust's syntax) that matches the whole answer";
+constexpr std::string_view kChoice = "up to 10,000 texts, of which the answer is one";
+constexpr std::string_view kGrammar =
+    "a grammar in llguidance's form of Lark; GBNF and EBNF (rules with ::=) are refused";
 
 /// Rows of several requests, one after the other.
 template <std::size_t... sizes>
@@ -65,14 +69,16 @@ constexpr FieldRule kUser[] = {
     {"user_id", honoured, "the same, DeepSeek's name"},
 };
 constexpr FieldRule kConstraints[] = {
-    {"response_format", honoured, "type text only; others are refused: constrained output is not there yet"},
-    {"guided_json", refused, kNoConstraint},
-    {"guided_regex", refused, kNoConstraint},
-    {"guided_choice", refused, kNoConstraint},
-    {"guided_grammar", refused, kNoConstraint},
-    {"structured_outputs", refused, kNoConstraint},
-    {"grammar", refused, kNoConstraint},
-    {"json_schema", refused, kNoConstraint},
+    {"response_format", honoured,
+     "type text, json_object or json_schema; beside tools the reply is calls or that; what of a schema cannot be "
+     "enforced is refused, never ignored"},
+    {"guided_json", honoured, kSchema},
+    {"guided_regex", honoured, kRegex},
+    {"guided_choice", honoured, kChoice},
+    {"guided_grammar", honoured, kGrammar},
+    {"structured_outputs", honoured, "json, regex, choice, grammar or json_object, vLLM's newer names for the same"},
+    {"grammar", honoured, kGrammar},
+    {"json_schema", honoured, kSchema},
 };
 /// Of chats and responses.
 constexpr FieldRule kService[] = {
@@ -111,9 +117,9 @@ constexpr FieldRule kChatReply[] = {
 };
 constexpr FieldRule kChatTools[] = {
     {"tools", honoured, "up to 1,024 of type function, for families that were trained for it"},
-    {"tools[].function.strict", ignored, "constrained output is not there yet"},
+    {"tools[].function.strict", honoured, "its arguments are as its schema says"},
     {"tool_choice", honoured,
-     "none, auto, required, or a function; the last two begin the reply with a call, without thinking before it"},
+     "none, auto, required, or a function; with the last two the reply, after its thinking, is calls"},
     {"functions", refused, "the older name: send tools"},
     {"function_call", ignored, "without functions it asks for nothing"},
     {"parallel_tool_calls", honoured, "false: one call a reply"},
@@ -161,12 +167,13 @@ constexpr FieldRule kMessages[] = {
     {"thinking", honoured, "type enabled, disabled (the default) or adaptive; for families that can choose"},
     {"thinking.budget_tokens", honoured, "most tokens of thinking"},
     {"output_config.effort", honoured, "where there is no budget: as reasoning_effort of a chat"},
+    {"output_config.format", honoured, "type json_schema: a schema that the answer follows"},
     {"metadata.user_id", honoured, "separates the cache"},
     {"tools", honoured, "with input_schema; those that Anthropic hosts are left out"},
-    {"tool_choice", honoured,
-     "none, auto, any, tool; the last two begin the reply with a call, without thinking before it"},
+    {"tool_choice", honoured, "none, auto, any, tool; with the last two the reply, after its thinking, is calls"},
+    {"tools[].strict", honoured, "its input is as its schema says"},
     {"mcp_servers", refused, "the server calls no tools itself"},
-    {"output_format", refused, kNoConstraint},
+    {"output_format", honoured, "the same, its older name"},
     {"container", refused, "there are no containers"},
     {"cache_control", ignored, "prefixes are found without"},
     {"service_tier", ignored, ""},
@@ -187,7 +194,7 @@ constexpr FieldRule kOllama[] = {
     {"options.num_ctx", ignored, "the context is the server's"},
     {"keep_alive", ignored, "the model stays loaded"},
     {"tools", honoured, "of /api/chat; a call comes whole, in one line"},
-    {"format", refused, kNoConstraint},
+    {"format", honoured, "\"json\", or a JSON Schema that the answer follows"},
     {"images", refused, "the model reads text only"},
     {"suffix", honoured, "of /api/generate: as in a completion"},
     {"template", refused, "templates of requests are never run"},
@@ -219,7 +226,7 @@ constexpr FieldRule kResponsesOwn[] = {
     {"include", honoured, "message.output_text.logprobs; others are ignored"},
     {"reasoning.effort", honoured, "as reasoning_effort of a chat"},
     {"reasoning.summary", ignored, "the thinking itself is given, as reasoning_text"},
-    {"text.format", honoured, "type text only; others are refused: constrained output is not there yet"},
+    {"text.format", honoured, "type text, json_object or json_schema"},
     {"text.verbosity", ignored, ""},
     {"user", honoured, "separates the cache"},
     {"metadata", honoured, "given back"},

@@ -159,6 +159,7 @@ MessagesRequest parse_messages_request(const Fields& request, bool counting) {
   out.common.top_p = request.number("top_p", 0, 1);
   out.common.top_k = request.integer("top_k", 0, std::numeric_limits<std::int64_t>::max());
   out.common.stops = parse_stops(request, "stop_sequences");
+  out.common.format = parse_output_format(request);
   if (const auto metadata = request.object("metadata")) out.common.user = metadata->text("user_id").value_or("");
   out.thinking = asked_thinking(request);
   if (const auto config = request.object("output_config")) {

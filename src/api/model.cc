@@ -106,8 +106,8 @@ bool Model::answers_to(std::string_view asked) const {
 
 namespace {
 
-/// Makes the reply begin with a call. Thinking would have to come before it: until a reply can be constrained, it is
-/// left out.
+/// Makes the reply begin with a call, where it cannot be constrained to be one. Thinking would have to come before it:
+/// it is left out.
 std::vector<engine::TokenId> begin_call(const text::ChatEncoding& encoding, const text::Tokenizer& tokenizer,
                                         const ToolRequest& asked, text::RenderedPrompt& rendered, ToolSetup& setup) {
   const std::vector<engine::TokenId> before = rendered.encode(tokenizer);
@@ -144,7 +144,7 @@ Prompt Model::chat_prompt(const Conversation& chat) const {
     options.thinking = begun->reasoning ? text::Thinking::on : text::Thinking::off;
   }
   const bool offered = chat.tools != nullptr && !chat.tools->tools->empty();
-  const bool forced = offered && chat.tools->forced() && begun == nullptr;
+  const bool forced = offered && chat.tools->forced() && begun == nullptr && !grammars;
   if (offered) options.tools = *chat.tools->tools;
   if (forced) options.thinking = text::Thinking::off;
   try {

@@ -12,6 +12,7 @@
 
 #include "api/call_store.h"
 #include "api/tool_request.h"
+#include "constrain/compiler.h"
 #include "engine/reply.h"
 #include "engine/request.h"
 #include "engine/sampling.h"
@@ -98,6 +99,7 @@ struct Model {
   std::vector<engine::TokenId> stop_tokens;
   /// By text::Thinking, for families whose makers advise other values when they think.
   std::array<engine::SamplingParams, 3> sampling;
+  std::unique_ptr<constrain::Compiler> grammars;  ///< null: replies cannot be constrained
   std::unique_ptr<Generator> generator;
 
   const engine::SamplingParams& defaults(text::Thinking asked) const {

@@ -34,6 +34,7 @@ CommonRequest common_of(const Fields& request) {
   out.model = *model;
   out.stream = request.flag("stream").value_or(true);
   parse_options(request, out);
+  out.format = parse_ollama_format(request);
   return out;
 }
 

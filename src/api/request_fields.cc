@@ -104,17 +104,6 @@ std::optional<std::size_t> parse_max_tokens(const Fields& request) {
   return static_cast<std::size_t>(newer ? *newer : *older);
 }
 
-void refuse_formats(const Fields& request) {
-  const auto format = request.object("response_format");
-  if (!format) return;
-  const std::string_view type = format->text("type").value_or("text");
-  if (type != "text") {
-    throw_unsupported(format->place("type"),
-                      base::cat("expected \"text\", got ", text::describe_json(*format->find("type")),
-                                "; constrained output is not there yet"));
-  }
-}
-
 std::uint64_t drawn_seed() {
   std::random_device device;
   return (std::uint64_t{device()} << 32U) | device();
@@ -204,7 +193,7 @@ CommonRequest parse_common(const Fields& request) {
   out.stop_tokens = parse_stop_tokens(request);
   out.ignore_eos = request.flag("ignore_eos").value_or(false);
   out.samples = static_cast<std::size_t>(request.integer("n", 1, kMaxSamples).value_or(1));
-  refuse_formats(request);
+  out.format = parse_answer_format(request);
   out.user = request.text("user_id").value_or(request.text("user").value_or(""));
   return out;
 }

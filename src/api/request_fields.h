@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "api/answer_format.h"
 #include "api/fields.h"
 #include "engine/dry.h"
 #include "engine/request.h"
@@ -45,6 +46,7 @@ struct CommonRequest {
   std::size_t samples = 1;
   std::string user;
   std::optional<std::size_t> thinking_tokens;  ///< most tokens of thinking; unset: the engine's own share of the reply
+  std::optional<AnswerFormat> format;          ///< what the answer has to be
 
   /// The model's defaults with what was asked for. Without a seed it is drawn anew. Throws ApiError.
   engine::SamplingParams sampling(const engine::SamplingParams& defaults) const;

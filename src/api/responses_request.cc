@@ -129,15 +129,6 @@ std::optional<std::size_t> logprobs_of(const Fields& request) {
   return static_cast<std::size_t>(top.value_or(0));
 }
 
-void check_format(const Fields& request) {
-  const auto text = request.object("text");
-  if (!text) return;
-  const auto format = text->object("format");
-  if (!format) return;
-  const std::string_view type = format->text("type").value_or("text");
-  if (type != "text") throw_unsupported(format->place("type"), "constrained output is not there yet");
-}
-
 Effort effort_of(const Fields& request) {
   const auto reasoning = request.object("reasoning");
   if (!reasoning) return {};
@@ -159,7 +150,9 @@ json::object echo_of(const Fields& request) {
   echo["reasoning"] =
       json::object{{"effort", effort ? json_text(*effort) : json::value(nullptr)}, {"summary", nullptr}};
   echo["metadata"] = request.object("metadata") ? given("metadata") : json::value(json::object());
-  echo["text"] = json::object{{"format", json::object{{"type", "text"}}}};
+  const auto text = request.object("text");
+  const auto format = text ? text->object("format") : std::nullopt;
+  echo["text"] = json::object{{"format", format ? *text->find("format") : json::value(json::object{{"type", "text"}})}};
   const json::value* choice = request.find("tool_choice");
   echo["tool_choice"] = choice != nullptr ? *choice : json::value("auto");
   echo["tools"] = request.array("tools") != nullptr ? given("tools") : json::value(json::array());
@@ -191,7 +184,7 @@ ResponsesRequest parse_responses_request(const Fields& request) {
   const Effort effort = effort_of(request);
   out.thinking = effort.thinking;
   out.common.thinking_tokens = effort.tokens;
-  check_format(request);
+  out.common.format = parse_text_format(request);
   out.tools = parse_responses_tools(request);
   out.messages = messages_of(request);
   order_results(out.messages);

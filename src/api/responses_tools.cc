@@ -128,6 +128,7 @@ class Reader {
                              : parameters != nullptr ? *parameters
                                                      : json::value(json::object());
     offered_.push_back(tool_of_function(std::move(function), place));
+    out.request.strict.push_back(!one.is_custom && tool.flag("strict").value_or(false));
     out.tools.push_back(std::move(one));
   }
 

@@ -9,6 +9,7 @@
 
 #include "api/chat_request.h"
 #include "api/completion_request.h"
+#include "api/constraint.h"
 #include "api/embedding_stream.h"
 #include "api/json_text.h"
 #include "api/messages_request.h"
@@ -83,8 +84,10 @@ json::object model_json(const Model& model, const std::string& name, Dialect dia
 }  // namespace
 
 engine::Request engine_request(const Model& model, const CommonRequest& common, text::Thinking thinking,
-                               const Identity& identity) {
+                               const Call& call, const ToolRequest* tools, bool continues) {
   engine::Request request;
+  request.constraint =
+      compile_rules(model, {.format = common.format, .tools = tools, .continues = continues}, call.patient);
   request.sampling = common.sampling(model.defaults(thinking));
   engine::DryParams& dry = request.sampling.dry;
   if (dry.multiplier > 0) {
@@ -95,11 +98,12 @@ engine::Request engine_request(const Model& model, const CommonRequest& common, 
   }
   request.max_tokens = common.max_tokens.value_or(0);
   request.min_tokens = common.min_tokens;
-  if (!common.ignore_eos) request.stop_tokens = model.stop_tokens;
+  // What a grammar has come to the end of has ended.
+  if (!common.ignore_eos || request.constraint) request.stop_tokens = model.stop_tokens;
   request.stop_tokens.insert(request.stop_tokens.end(), common.stop_tokens.begin(), common.stop_tokens.end());
   request.stop_strings = common.stops;
-  request.identity = identity.name;
-  request.salt = salt_of(identity, common.user);
+  request.identity = call.identity.name;
+  request.salt = salt_of(call.identity, common.user);
   request.samples = common.samples;
   request.thinking.max_tokens = common.thinking_tokens;
   return request;
@@ -137,7 +141,8 @@ Answer Service::chat_completions(const Call& call) const {
   const json::object body = parse_body(call.body);
   ChatRequest asked = parse_chat_request(Fields(body));
   const Model& model = find(asked.common.model, call.dialect);
-  engine::Request request = engine_request(model, asked.common, asked.thinking, call.identity);
+  engine::Request request =
+      engine_request(model, asked.common, asked.thinking, call, &asked.tools, asked.continue_last);
   request.logprobs = asked.logprobs;
   std::vector<Prompt> prompts;
   prompts.push_back(tool_prompt(
@@ -152,7 +157,7 @@ Answer Service::completions(const Call& call) const {
   const json::object body = parse_body(call.body);
   CompletionRequest asked = parse_completion_request(Fields(body));
   const Model& model = find(asked.common.model, call.dialect);
-  engine::Request request = engine_request(model, asked.common, text::Thinking::automatic, call.identity);
+  engine::Request request = engine_request(model, asked.common, text::Thinking::automatic, call);
   request.logprobs = asked.logprobs;
   std::vector<Prompt> prompts;
   std::vector<std::string> echoes;
@@ -171,7 +176,7 @@ Answer Service::responses(const Call& call) const {
   const json::object body = parse_body(call.body);
   ResponsesRequest asked = parse_responses_request(Fields(body));
   const Model& model = find(asked.common.model, call.dialect);
-  engine::Request request = engine_request(model, asked.common, asked.thinking, call.identity);
+  engine::Request request = engine_request(model, asked.common, asked.thinking, call, &asked.tools.request);
   request.logprobs = asked.logprobs;
   std::vector<Prompt> prompts;
   prompts.push_back(tool_prompt(model, {.messages = {}, .thinking = asked.thinking, .tools = &asked.tools.request},
@@ -228,7 +233,8 @@ Answer Service::messages(const Call& call) const {
   const json::object body = parse_body(call.body);
   MessagesRequest asked = parse_messages_request(Fields(body), false);
   const Model& model = find(asked.common.model, call.dialect);
-  const engine::Request request = engine_request(model, asked.common, asked.thinking, call.identity);
+  const engine::Request request =
+      engine_request(model, asked.common, asked.thinking, call, &asked.tools, asked.continue_last);
   std::vector<Prompt> prompts;
   prompts.push_back(tool_prompt(
       model, {.messages = {}, .thinking = asked.thinking, .continue_last = asked.continue_last, .tools = &asked.tools},
@@ -242,7 +248,8 @@ Response Service::count_tokens(const Call& call) const {
   const json::object body = parse_body(call.body);
   MessagesRequest asked = parse_messages_request(Fields(body), true);
   const Model& model = find(asked.common.model, call.dialect);
-  const engine::Request request = engine_request(model, asked.common, asked.thinking, call.identity);
+  asked.common.format.reset();  // costs no tokens
+  const engine::Request request = engine_request(model, asked.common, asked.thinking, call);
   const Prompt prompt = tool_prompt(
       model, {.messages = {}, .thinking = asked.thinking, .continue_last = asked.continue_last, .tools = &asked.tools},
       asked.messages, request, "toolu_");

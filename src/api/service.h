@@ -26,6 +26,8 @@ struct Call {
   Identity identity;
   /// Called on the compute thread when the answer, if it is a stream, may have more.
   std::function<void()> notify;
+  /// It may take seconds; else TakesLong is thrown where it would (constraint.h).
+  bool patient = true;
 };
 
 /// Every function may be called from any thread, and throws ApiError.

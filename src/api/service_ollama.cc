@@ -51,7 +51,8 @@ Prompt prompt_of(const Model& model, OllamaRequest& asked) {
 
 Answer answer(const Model& model, OllamaRequest&& asked, OllamaKind kind, const Call& call) {
   if (asked.nothing) return json_response(ollama_loaded(kind, asked.common.model));
-  const engine::Request request = engine_request(model, asked.common, asked.thinking, call.identity);
+  const engine::Request request =
+      engine_request(model, asked.common, asked.thinking, call, &asked.tools, asked.continue_last);
   std::vector<Prompt> prompts;
   prompts.push_back(prompt_of(model, asked));
   auto generation = std::make_unique<Generation>(model, std::move(prompts), request, call.notify);

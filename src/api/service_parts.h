@@ -10,8 +10,9 @@ namespace minke::api {
 
 Response json_response(const boost::json::object& body);
 
-/// Without the prompt's tokens. Throws ApiError.
+/// Without the prompt's tokens. `tools`: what is offered, if anything; `continues`: the prompt begins the reply. Throws
+/// ApiError and TakesLong.
 engine::Request engine_request(const Model& model, const CommonRequest& common, text::Thinking thinking,
-                               const Identity& identity);
+                               const Call& call, const ToolRequest* tools = nullptr, bool continues = false);
 
 }  // namespace minke::api

@@ -64,7 +64,7 @@ void parse_choice(const Fields& request, ToolRequest& out) {
   out.name = *name;
 }
 
-std::shared_ptr<const std::vector<text::Tool>> openai_tools(const Fields& request) {
+void read_openai_tools(const Fields& request, ToolRequest& out) {
   auto tools = std::make_shared<std::vector<text::Tool>>();
   if (const json::array* array = tools_array(request)) {
     for (const json::value& entry : *array) {
@@ -76,9 +76,11 @@ std::shared_ptr<const std::vector<text::Tool>> openai_tools(const Fields& reques
         throw_unsupported(fields.place("type"), base::cat("expected \"function\", got ", base::quote_name(type)));
       }
       tools->push_back(tool_of(entry.get_object(), place));
+      const auto function = fields.object("function");
+      out.strict.push_back((function ? *function : fields).flag("strict").value_or(false));
     }
   }
-  return tools;
+  out.tools = std::move(tools);
 }
 
 }  // namespace
@@ -101,7 +103,7 @@ void check_tools(const ToolRequest& request) {
 
 ToolRequest parse_tools(const Fields& request) {
   ToolRequest out;
-  out.tools = openai_tools(request);
+  read_openai_tools(request, out);
   parse_choice(request, out);
   out.parallel = request.flag("parallel_tool_calls").value_or(true);
   check_tools(out);
@@ -110,7 +112,7 @@ ToolRequest parse_tools(const Fields& request) {
 
 ToolRequest parse_ollama_tools(const Fields& request) {
   ToolRequest out;
-  out.tools = openai_tools(request);
+  read_openai_tools(request, out);
   check_tools(out);
   return out;
 }
@@ -134,6 +136,7 @@ ToolRequest parse_anthropic_tools(const Fields& request) {
       const json::value* schema = fields.find("input_schema");
       function["parameters"] = schema != nullptr ? *schema : json::value(json::object());
       tools->push_back(tool_of_function(std::move(function), place));
+      out.strict.push_back(fields.flag("strict").value_or(false));
     }
   }
   out.tools = std::move(tools);

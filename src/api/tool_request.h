@@ -1,6 +1,7 @@
 // Tools in requests of every protocol: what is offered, what must be called, and how a reply is to be read for calls.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -28,8 +29,11 @@ enum class ToolChoice {
 struct ToolRequest {
   std::shared_ptr<const std::vector<text::Tool>> tools = std::make_shared<std::vector<text::Tool>>();
   ToolChoice choice = ToolChoice::automatic;
-  std::string name;      ///< for ToolChoice::named
-  bool parallel = true;  ///< several calls in a reply
+  std::string name;          ///< for ToolChoice::named
+  bool parallel = true;      ///< several calls in a reply
+  std::vector<bool> strict;  ///< of each tool: its arguments have to be as its schema says
+  bool is_strict(std::size_t tool) const { return tool < strict.size() && strict[tool]; }
+  bool any_strict() const { return std::find(strict.begin(), strict.end(), true) != strict.end(); }
   bool forced() const noexcept { return choice == ToolChoice::required || choice == ToolChoice::named; }
 };
 

@@ -10,6 +10,7 @@
 #include "api/model.h"
 #include "base/cat.h"
 #include "base/error.h"
+#include "cli/constraint.h"
 #include "cli/text_format.h"
 
 namespace minke::cli {
@@ -63,7 +64,7 @@ ChatModel::ChatModel(std::shared_ptr<const formats::Checkpoint> checkpoint, Text
       defaults_(models::read_sampling_defaults(*checkpoint_)),
       engine_(*checkpoint_, with_bytes(options, text_)) {}
 
-engine::Request ChatModel::request(const Prompt& prompt, const ReplyOptions& options) const {
+engine::Request ChatModel::request(const Prompt& prompt, const ReplyOptions& options) {
   engine::Request request;
   request.tokens = prompt.tokens;
   request.sampling = options.sampling;
@@ -73,6 +74,10 @@ engine::Request ChatModel::request(const Prompt& prompt, const ReplyOptions& opt
   request.ignore_eos = options.flags.ignore_eos;
   request.stop_strings = options.flags.stops;
   request.thinking = thinking_options(text_, prompt, options.flags);
+  if (options.grammar) {
+    if (!vocabulary_) vocabulary_ = open_vocabulary(*text_.tokenizer, request.stop_tokens);
+    request.constraint = vocabulary_->compile(*options.grammar);
+  }
   return request;
 }
 

@@ -3,12 +3,14 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "cli/model_source.h"
 #include "cli/options.h"
+#include "constrain/grammar.h"
 #include "engine/engine.h"
 #include "text/chat.h"
 #include "text/reply_parser.h"
@@ -33,6 +35,7 @@ struct ReplyOptions {
   engine::SamplingParams sampling;
   std::size_t max_tokens = 0;  ///< 0: until the context is full
   ReplyFlags flags;
+  std::optional<constrain::Grammar> grammar;  ///< of the answer
 };
 
 struct ReplyListener {
@@ -60,11 +63,12 @@ class ChatModel {
                              const ReplyListener& listener);
 
  private:
-  engine::Request request(const Prompt& prompt, const ReplyOptions& options) const;
+  engine::Request request(const Prompt& prompt, const ReplyOptions& options);
 
   std::shared_ptr<const formats::Checkpoint> checkpoint_;
   TextModel text_;
   models::SamplingDefaults defaults_;
+  std::unique_ptr<constrain::Vocabulary> vocabulary_;  ///< once it is needed; outlives the engine
   engine::Engine engine_;
 };
 

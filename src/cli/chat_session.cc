@@ -46,7 +46,8 @@ class EngineBackend final : public ChatBackend {
       progress.clear();
       callbacks.delta(delta);
     };
-    Reply reply = model_.reply(prompt, {sampling.params, settings.max_tokens.value_or(0), options_.reply}, listener);
+    Reply reply = model_.reply(
+        prompt, {sampling.params, settings.max_tokens.value_or(0), options_.reply, options_.grammar}, listener);
     ChatReply result;
     result.thinking = std::move(reply.thinking);
     result.content = std::move(reply.content);

@@ -14,6 +14,7 @@ struct ChatOptions {
   std::string system;  ///< system prompt; empty: none
   std::string date;    ///< for encodings that print one
   ReplyFlags reply;
+  std::optional<constrain::Grammar> grammar;
   bool hide_thinking = false;
   bool quiet = false;  ///< no footers
 };

@@ -15,6 +15,7 @@
 #include "cli/bench_layer.h"
 #include "cli/bench_speed.h"
 #include "cli/command.h"
+#include "cli/command_bench_constrain.h"
 #include "cli/command_bench_engine.h"
 #include "cli/interrupt.h"
 #include "cli/machine.h"
@@ -330,8 +331,9 @@ void add_bench_command(CLI::App& app, Session& session) {
   const auto flags = std::make_shared<BenchFlags>();
   add_flags(*command, *flags);
   CLI::App* engine = add_bench_engine_command(*command, session);
-  command->parse_complete_callback([&session, flags, engine] {
-    if (engine->parsed()) return;
+  CLI::App* constrain = add_bench_constrain_command(*command, session);
+  command->parse_complete_callback([&session, flags, engine, constrain] {
+    if (engine->parsed() || constrain->parsed()) return;
     session.action = [&session, flags] { return bench(session, *flags); };
   });
 }

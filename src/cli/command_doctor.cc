@@ -40,10 +40,11 @@ int doctor(const Session& session, Form form) {
   } else if (form == Form::bug_report) {
     out.write(bug_report(report, session.environment));
   } else {
-    std::string version = version_text();
+    std::string version = program_text();
     strip_final_newline(version);
     for (char& c : version) c = c == '\n' ? ' ' : c;
     out.write(row("program", version));
+    out.write(row("constrained", constrained_text()));
     out.write(machine_text(report));
     out.write(row("store", store_text(session.environment.store())));
   }

@@ -21,6 +21,7 @@
 #include "cli/chat_model.h"
 #include "cli/chat_session.h"
 #include "cli/command.h"
+#include "cli/constraint.h"
 #include "cli/interrupt.h"
 #include "cli/model_source.h"
 #include "cli/options.h"
@@ -241,6 +242,7 @@ int show_samples(const Session& session, const RunFlags& flags, std::span<const 
 }
 
 int answer_once(const Session& session, const RunFlags& flags, const std::string& given) {
+  const std::optional<constrain::Grammar> grammar = read_grammar(flags.reply.constraint);
   if (!flags.vote.empty()) (void)text::AnswerRule::parse(flags.vote);  // before the weights are loaded
   Opened opened = open_model(session, flags);
   const Prompt prompt = make_prompt(flags, opened.text, given);
@@ -263,7 +265,7 @@ int answer_once(const Session& session, const RunFlags& flags, const std::string
     progress.clear();
     if (!flags.json) printer.print(delta);
   };
-  const ReplyOptions options{sampling.params, flags.token_limit(), flags.reply};
+  const ReplyOptions options{sampling.params, flags.token_limit(), flags.reply, grammar};
   if (flags.samples > 1 || !flags.vote.empty()) {
     const std::vector<Reply> replies = model->samples(prompt, options, flags.samples, listener);
     progress.clear();
@@ -285,8 +287,9 @@ int chat(const Session& session, const RunFlags& flags) {
   if (flags.raw || flags.json || flags.samples > 1) {
     throw UsageError("--raw, --json and --samples need a prompt", "give one with -p TEXT, -f FILE or through a pipe");
   }
-  const auto model = load(session, flags, open_model(session, flags));
   ChatOptions options;
+  options.grammar = read_grammar(flags.reply.constraint);
+  const auto model = load(session, flags, open_model(session, flags));
   options.settings.sampling = flags.sampling;
   options.settings.thinking = flags.chat.thinking();
   if (flags.max_tokens > 0) options.settings.max_tokens = flags.token_limit();

@@ -20,6 +20,7 @@ constexpr std::uint64_t kMaxContext = std::uint64_t{1} << 32;
 constexpr const char* kModelGroup = "How the model is run";
 constexpr const char* kSamplingGroup = "How tokens are drawn";
 constexpr const char* kReplyGroup = "When a reply ends";
+constexpr const char* kConstraintGroup = "What the answer has to be (at most one)";
 constexpr const char* kChatGroup = "How messages become a prompt";
 
 std::vector<std::string> isa_names() {
@@ -185,7 +186,28 @@ void add_sampling_flags(CLI::App& app, SamplingFlags& flags) {
   option("-s,--seed", flags.seed, "Seed; the same seed gives the same reply (default: drawn anew)", "N");
 }
 
+namespace {
+
+void add_constraint_flags(CLI::App& app, ConstraintFlags& flags) {
+  std::vector<CLI::Option*> all;
+  const auto add = [&](CLI::Option* option, const char* type) {
+    option->option_text(type)->group(kConstraintGroup);
+    for (CLI::Option* other : all) option->excludes(other);
+    all.push_back(option);
+  };
+  add(app.add_flag("--json-object", flags.json_object, "A JSON object"), "");
+  add(app.add_option("--json-schema", flags.json_schema, "JSON by the schema in a file; - is standard input"), "FILE");
+  add(app.add_option("--regex", flags.regex, "What a regular expression matches as a whole (Rust's syntax)"),
+      "PATTERN");
+  add(app.add_option("--choice", flags.choices, "One of some texts; repeated for each")->allow_extra_args(false),
+      "TEXT");
+  add(app.add_option("--grammar", flags.grammar, "By the grammar in a file, in llguidance's form of Lark"), "FILE");
+}
+
+}  // namespace
+
 void add_reply_flags(CLI::App& app, ReplyFlags& flags) {
+  add_constraint_flags(app, flags.constraint);
   const auto option = [&app](const char* names, auto& value, const char* text, const char* type) {
     return app.add_option(names, value, text)->option_text(type)->group(kReplyGroup);
   };

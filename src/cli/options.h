@@ -47,7 +47,14 @@ struct SamplingFlags {
 };
 void add_sampling_flags(CLI::App& app, SamplingFlags& flags);
 
-/// When a reply ends, and how long it thinks.
+/// What the answer has to be; at most one.
+struct ConstraintFlags {
+  bool json_object = false;
+  std::string json_schema, regex, grammar;  ///< schema and grammar: files
+  std::vector<std::string> choices;
+};
+
+/// When a reply ends, how long it thinks, what its answer has to be.
 struct ReplyFlags {
   std::vector<std::string> stops;
   std::size_t min_tokens = 0;
@@ -57,6 +64,7 @@ struct ReplyFlags {
   std::string think_wait = "Wait";
   std::size_t think_waits = 4;
   bool think_cycles = false;  ///< cycles are left alone
+  ConstraintFlags constraint;
 };
 void add_reply_flags(CLI::App& app, ReplyFlags& flags);
 

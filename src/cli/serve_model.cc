@@ -6,6 +6,7 @@
 #include <span>
 #include <utility>
 
+#include "api/constraint.h"
 #include "base/cat.h"
 #include "base/sha256.h"
 #include "cli/sampling_choice.h"
@@ -108,6 +109,7 @@ ServedModel load_served_model(const std::shared_ptr<const formats::Checkpoint>& 
   model->date = [chat = std::move(as.chat)] { return chat.date_text(); };
   model->tokenizer = std::move(text.tokenizer);
   model->encoding = std::move(text.encoding);
+  model->grammars = api::make_compiler(*model->tokenizer, model->stop_tokens);
   model->generator = std::move(generator);
   served.model = std::move(model);
   return served;

@@ -2,6 +2,7 @@
 
 #include "base/cat.h"
 #include "build_commit.h"  // written by cmake/commit.cmake: kBuildCommit, kBuildNumber
+#include "constrain/grammar.h"
 
 // Set by the build for this file.
 #if !defined(MINKE_VERSION) || !defined(MINKE_BUILD_TYPE)
@@ -24,7 +25,7 @@ constexpr const char* kArchitecture =
 
 }  // namespace
 
-std::string version_text() {
+std::string program_text() {
 #if defined(__clang__)
   const std::string compiler = "Clang " __clang_version__;
 #else
@@ -35,6 +36,13 @@ std::string version_text() {
 }
 
 std::string version_number() { return MINKE_VERSION; }
+
+std::string constrained_text() {
+  std::string library = constrain::library_version();
+  return library.empty() ? "not in this build" : library;
+}
+
+std::string version_text() { return base::cat(program_text(), "constrained output: ", constrained_text(), "\n"); }
 
 std::string build_commit() { return kBuildCommit; }
 

@@ -6,8 +6,11 @@
 
 namespace minke::cli {
 
-/// Lines for --version.
+/// Lines for --version: what the program is, then what is built into it.
 std::string version_text();
+std::string program_text();
+/// The library of constrained output and its version, or that there is none.
+std::string constrained_text();
 
 std::string version_number();  ///< "0.1.0"
 

@@ -184,8 +184,11 @@ api::Answer App::dispatch(const HttpRequest& request, const Match& match, std::f
       break;
   }
   if (!service) throw ApiError(Fault::not_ready, "the model is still being loaded");
-  const api::Call call{
-      .dialect = route.dialect, .body = request.body, .identity = {request.identity}, .notify = std::move(notify)};
+  const api::Call call{.dialect = route.dialect,
+                       .body = request.body,
+                       .identity = {request.identity},
+                       .notify = std::move(notify),
+                       .patient = request.patient};
   switch (route.action) {
     case Action::models:
       return service->models(route.dialect);

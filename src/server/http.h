@@ -26,6 +26,7 @@ struct HttpRequest {
   std::string id;                                            ///< of this request: set by HttpHandler::admit
   std::string identity;                                      ///< who asks: likewise
   bool secure = false;                                       ///< it came through TLS
+  bool patient = false;                                      ///< answered where nobody else waits: it may take seconds
 
   /// The first of that name; null when there is none.
   const std::string* header(std::string_view lower_case_name) const noexcept;
@@ -40,7 +41,8 @@ struct HttpRecord {
 };
 
 /// What answers. `admit`, `headers` and `finished` are called on the server's thread and return at once; `answer` is
-/// called on one of its workers, or on its own thread for a request that is `quick`.
+/// called on one of its workers, or on its own thread for a request that is `quick`. Where that would take seconds it
+/// throws api::TakesLong, and is called once more, on a thread for such requests alone, the request marked `patient`.
 class HttpHandler {
  public:
   virtual ~HttpHandler() = default;

@@ -311,9 +311,14 @@ asio::awaitable<HttpConnection::Then> HttpConnection::answer(Exchange& exchange,
   } else {
     const HttpRequest& request = exchange.request;
     const auto work = [&handler, &request, &notify]() -> asio::awaitable<api::Answer> {
-      co_return handler.answer(request, std::move(notify));
+      co_return handler.answer(request, notify);
     };
-    answer = co_await asio::co_spawn(shared_.workers.get_executor(), work, asio::use_awaitable);
+    try {
+      answer = co_await asio::co_spawn(shared_.workers.get_executor(), work, asio::use_awaitable);
+    } catch (const api::TakesLong&) {
+      exchange.request.patient = true;
+    }
+    if (request.patient) answer = co_await asio::co_spawn(shared_.patient.get_executor(), work, asio::use_awaitable);
   }
   // The prompt has been encoded: its text is needed no more.
   exchange.release_body();

@@ -21,11 +21,12 @@
 
 namespace minke::server {
 
-/// What the connections share. The server's thread alone touches it, but for `wakes` and `workers`.
+/// What the connections share. The server's thread alone touches it, but for `wakes` and the pools.
 struct HttpShared {
   const HttpOptions& options;
   HttpHandler& handler;
   boost::asio::thread_pool& workers;
+  boost::asio::thread_pool& patient;  ///< one thread, for what takes seconds
   std::shared_ptr<WakeList> wakes;
   std::shared_ptr<boost::asio::ssl::context> tls = nullptr;  ///< of new connections; null: they are plain
   std::size_t body_bytes = 0;                                ///< of all requests

@@ -73,7 +73,8 @@ struct HttpServer::Impl {
       : options(given),
         wakes(std::make_shared<WakeList>()),
         workers(options.workers),
-        shared{options, the_handler, workers, wakes, tls_of(options)},
+        patient(1),
+        shared{options, the_handler, workers, patient, wakes, tls_of(options)},
         wake_fd(io, ::dup(wakes->fd())),
         signals(io),
         hangups(io),
@@ -87,6 +88,7 @@ struct HttpServer::Impl {
 
   ~Impl() {
     workers.join();
+    patient.join();
     if (local) ::unlink(options.unix_socket.c_str());
   }
 
@@ -105,7 +107,7 @@ struct HttpServer::Impl {
 
   const HttpOptions options;
   std::shared_ptr<WakeList> wakes;
-  asio::thread_pool workers;
+  asio::thread_pool workers, patient;
   HttpShared shared;
   asio::io_context io{1};
   asio::posix::stream_descriptor wake_fd;
@@ -269,6 +271,7 @@ void HttpServer::run() {
   asio::co_spawn(impl.io, impl.watch_wakes(), asio::detached);
   impl.io.run();
   impl.workers.join();
+  impl.patient.join();
 }
 
 void HttpServer::stop() {

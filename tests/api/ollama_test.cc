@@ -61,7 +61,7 @@ TEST(OllamaRequest, ReadsOptions) {
   EXPECT_EQ(request.common.stops, (std::vector<std::string>{"a"}));
   EXPECT_EQ(request.thinking, text::Thinking::on);
   EXPECT_THROW(chat(R"("model":"m","messages":[{"role":"assistant","content":"hi","tool_calls":[1]}])"), ApiError);
-  EXPECT_THROW(chat(R"("model":"m","format":"json")"), ApiError);
+  EXPECT_THROW(chat(R"("model":"m","format":"yaml")"), ApiError);
   EXPECT_THROW(chat(R"("model":"m","options":{"temperature":-1})"), ApiError);
   EXPECT_THROW(chat(R"("model":"m","think":"much")"), ApiError);
 }

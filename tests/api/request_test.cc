@@ -198,7 +198,7 @@ TEST(ChatRequest, StatusesAreTheDialects) {
 }
 
 TEST(ChatRequest, WhatIsNotThereYetIsRefusedWithAReasonAndEmptyOnesPass) {
-  EXPECT_EQ(refusal([] { with(R"("response_format":{"type":"json_object"})"); }).param, "response_format.type");
+  EXPECT_EQ(refusal([] { with(R"("response_format":{"type":"xml"})"); }).param, "response_format.type");
   EXPECT_EQ(refusal([] { with(R"("tool_choice":"required")"); }).param, "tool_choice");
   EXPECT_EQ(refusal([] { with(R"("functions":[{"name":"f"}])"); }).param, "functions");
   EXPECT_NO_THROW(

@@ -46,9 +46,21 @@ class Suite(Checks):
         self.check("through the encoding", "Paris" in told.response, told)
         self.check("nothing loads", self.client.generate(model=MODEL).done_reason == "load")
 
+    def test_constrained(self):
+        schema = {"type": "object", "properties": {"city": {"type": "string", "maxLength": 20}}, "required": ["city"],
+                  "additionalProperties": False}
+        try:
+            whole = self.client.chat(model=MODEL, messages=QUESTION, format=schema, options={**GREEDY, "num_predict": 60})
+        except ollama.ResponseError as error:
+            self.check("none in this build", error.status_code == 400, error)
+            return
+        self.check("a schema", list(json.loads(whole.message.content)) == ["city"], whole)
+        told = self.client.generate(model=MODEL, prompt="A JSON object.", format="json", options={"seed": 1, "num_predict": 200})
+        if told.done_reason == "stop":
+            self.check("json", isinstance(json.loads(told.response), dict), told)
+
     def test_errors(self):
         for status, call in ((404, lambda: self.client.chat(model="nope", messages=QUESTION)),
-                             (400, lambda: self.client.chat(model=MODEL, messages=QUESTION, format="json")),
                              (400, lambda: self.client.chat(model=MODEL, messages=QUESTION, options={"temperature": 9}))):
             try:
                 call()

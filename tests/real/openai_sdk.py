@@ -7,12 +7,15 @@ Ends with "N passed, N failed"; status 77 and SKIPPED where the model is not in 
 
 import asyncio
 import json
+import re
 import signal
 import subprocess
 import threading
 import time
+from typing import Annotated, Literal, Optional
 
 import openai
+import pydantic
 from openai.types import Completion, Model
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from openai.types.responses import Response
@@ -20,6 +23,12 @@ from openai.types.responses import Response
 from minke_server import MODEL, Checks, Server, main
 
 QUESTION = [{"role": "user", "content": "What is the capital of France? Answer in one sentence."}]
+
+
+class City(pydantic.BaseModel):
+    name: str = pydantic.Field(max_length=20)
+    country: Literal["France", "Italy"]
+    inhabitants: Optional[Annotated[int, pydantic.Field(ge=0, le=99999999)]]
 
 
 class Suite(Checks):
@@ -164,6 +173,29 @@ class Suite(Checks):
         stored = self.refused(openai.BadRequestError, lambda: self.client.responses.create(
             model=MODEL, input="x", previous_response_id="resp_1"))
         self.check("nothing to go on from", stored and stored.param == "previous_response_id", stored)
+
+    def test_constrained(self):
+        if self.refused(openai.BadRequestError, lambda: self.chat(response_format={"type": "json_object"}, max_tokens=1)):
+            print("SKIPPED constrained output: this build has none")
+            return
+        arguments = {"model": MODEL, "messages": QUESTION, "temperature": 0, "max_tokens": 80}
+        reply = self.client.chat.completions.parse(response_format=City, **arguments)
+        self.check("parse", isinstance(reply.choices[0].message.parsed, City), reply)
+        with self.client.chat.completions.stream(response_format=City, **arguments) as stream:
+            final = stream.get_final_completion()
+        self.check("a parsed stream", final.choices[0].message.parsed == reply.choices[0].message.parsed, final)
+        response = self.client.responses.parse(model=MODEL, input=QUESTION, text_format=City, max_output_tokens=80,
+                                               temperature=0)
+        self.check("responses.parse", isinstance(response.output_parsed, City), response)
+        reply = self.chat(response_format={"type": "json_object"}, temperature=1, seed=3, max_tokens=200)
+        if reply.choices[0].finish_reason == "stop":
+            self.check("a JSON object", isinstance(json.loads(reply.choices[0].message.content), dict), reply)
+        reply = self.chat(extra_body={"guided_choice": ["Rome", "Berlin"]})
+        self.check("a choice", reply.choices[0].message.content in ("Rome", "Berlin"), reply)
+        reply = self.chat(extra_body={"structured_outputs": {"regex": "[0-9]{3}-[a-z]{2}"}})
+        self.check("an expression", re.fullmatch("[0-9]{3}-[a-z]{2}", reply.choices[0].message.content), reply)
+        error = self.refused(openai.BadRequestError, lambda: self.chat(extra_body={"guided_json": {"uniqueItems": True}}))
+        self.check("a schema that cannot be", error and "uniqueItems" in error.message, error)
 
     def test_embeddings(self):
         texts = ["The cat sleeps on the sofa.", "A cat is sleeping on a couch.", "Interest rates rose by half a percent."]
