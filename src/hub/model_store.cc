@@ -310,7 +310,9 @@ StoredModel ModelStore::remove(std::string_view text) const {
   if (error) {
     throw base::io_error(folder.string(), "remove the model", error.value());
   }
-  fs::remove_all(doomed, error);  // never follows links
+  std::error_code ignored;
+  fs::remove_all(temporary / cat("pull-", folder_name), ignored);  // of a newer revision, half fetched
+  fs::remove_all(doomed, error);                                   // never follows links
   if (error) {
     throw base::io_error(doomed.string(), "delete the removed model's files", error.value());
   }

@@ -32,8 +32,8 @@ NAME = "user--tiny-gguf@q4_k_m"
 
 
 class Suite:
-    def __init__(self, minke, work):
-        self.minke, self.work = minke, work
+    def __init__(self, minke, work, long=False):
+        self.minke, self.work, self.long = minke, work, long
         self.passed = self.failed = 0
         self.hub = fake_hub.FakeHub()
         self.data = random.Random(1).randbytes(24 * MB + 12345)
@@ -181,6 +181,62 @@ class Suite:
         wrong = self.run("list")
         self.check("a gallery with a wrong name", wrong.returncode == 1 and
                    re.search(r"wrong\.json: models\[0\]: name: expected a store name", wrong.stderr), wrong.stderr)
+
+    def test_show(self):
+        """What is not here, by its headers."""
+        self.fresh()
+        model = next(p for p in sorted((GOLDEN / "tiny_gguf").rglob("*.gguf")) if "llama" in str(p))
+        data = model.read_bytes() + bytes(16 * MB)  # weights that nobody fetches
+        self.hub.repos["user/gguf"] = fake_hub.Repo({"m-Q4_K_M.gguf": data, "m-Q8_0.gguf": data + bytes(16 * MB)})
+        here = json.loads(self.run("show", model, "--json").stdout)
+        result = self.run("show", "user/gguf", "--json")
+        remote = json.loads(result.stdout or "{}")
+        same = all(remote.get(key) == here[key] for key in ("config", "weight_bytes", "memory", "tokenizer", "parameters"))
+        self.check("the headers tell what the file does", result.returncode == 0 and same, result.stderr)
+        self.check("of a part of it", self.hub.sent <= MB and remote.get("headers_fetched", 0) <= MB, self.hub.sent)
+        table = self.run("show", "user/gguf").stdout
+        self.check("which of them", re.search(r"\* Q4_K_M +.* fits", table) and re.search(r"  Q8_0 +.* fits", table) and
+                   "fetch it: minke pull user/gguf" in table, table)
+        self.check("nothing stays", not self.store.exists() or not list(self.store.iterdir()))
+        folder = GOLDEN / "tiny_moe" / "deepseek"
+        self.hub.repos["user/tiny"] = fake_hub.Repo({p.name: p.read_bytes() for p in folder.iterdir()})
+        remote = json.loads(self.run("show", "user/tiny", "--json").stdout or "{}")
+        here = json.loads(self.run("show", folder, "--json").stdout)
+        self.check("safetensors", all(remote.get(key) == here[key] for key in ("config", "weight_bytes", "memory")))
+        config = json.loads((folder / "config.json").read_text())
+        config |= {"architectures": ["DeepseekV32ForCausalLM"], "model_type": "deepseek_v32"}
+        self.hub.repos["user/tiny"].files["config.json"] = json.dumps(config).encode()
+        result = self.run("show", "user/tiny")
+        self.check("a block that is missing", result.returncode == 1 and "deepseek_v32" in result.stderr and
+                   "hf.co/user/tiny" in result.stderr and "/tmp" not in result.stderr, result.stderr)
+
+    def test_hostile_headers(self):
+        """Malformed headers over HTTP: typed errors, few bytes, little memory."""
+        seeds = sorted((GOLDEN.parent / "fuzz" / "corpus" / "fuzz_gguf").iterdir())
+        wrong = 0
+        self.fresh()
+        for seed in seeds if self.long else seeds[::max(1, len(seeds) // 25)]:
+            self.hub.sent = 0
+            data = seed.read_bytes() + bytes(12 * MB)
+            self.hub.repos["user/evil"] = fake_hub.Repo({"x-Q8_0.gguf": data})
+            result = self.run("show", "user/evil")
+            wrong += result.returncode == 1
+            typed = result.returncode in (0, 1) and (result.returncode == 0 or result.stderr.startswith("minke: "))
+            self.check(f"header {seed.name}", typed and self.hub.sent <= 13 * MB and "internal" not in result.stderr,
+                       f"{result.returncode} {self.hub.sent} {result.stderr}")
+        self.check("most of them are wrong", wrong > 5, wrong)
+        for what, header in (("no GGUF", b"GGML" + bytes(100)), ("too many keys", b"GGUF\3\0\0\0" + b"\xff" * 16),
+                             ("a long key", b"GGUF\3\0\0\0" + bytes(8) + b"\1" + bytes(7) + b"\xff" * 8)):
+            self.hub.sent = 0
+            self.hub.repos["user/evil"] = fake_hub.Repo({"x-Q8_0.gguf": header + bytes(80 * MB)})
+            result = self.run("show", "user/evil")
+            self.check(f"{what}: little is fetched", result.returncode == 1 and self.hub.sent <= 5 * MB,
+                       f"{self.hub.sent} {result.stderr}")
+        huge = (1 << 50).to_bytes(8, "little") + b"{}"
+        self.hub.repos["user/evil"] = fake_hub.Repo({"model.safetensors": huge + bytes(4 * MB), "config.json": b"{}"})
+        result = self.run("show", "user/evil")
+        self.check("a header longer than the file", result.returncode == 1 and "hf.co/user/evil" in result.stderr or
+                   "user/evil/model.safetensors" in result.stderr, result.stderr)
 
     def test_import(self):
         self.fresh()
@@ -491,7 +547,7 @@ def main():
     parser.add_argument("--long", action="store_true")
     parser.add_argument("--only")
     options = parser.parse_args()
-    suite = Suite(os.path.abspath(options.minke), pathlib.Path(options.work).resolve() / "hub")
+    suite = Suite(os.path.abspath(options.minke), pathlib.Path(options.work).resolve() / "hub", options.long)
     for name in [n for n in dir(Suite) if n.startswith("test_")]:
         if not options.only or options.only in name:
             start = time.monotonic()

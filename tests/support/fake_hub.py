@@ -28,19 +28,21 @@ class Repo:
 
     def __init__(self, files, large=(".gguf", ".safetensors"), gated=False, private=False, commit=COMMIT):
         self.files, self.gated, self.private, self.commit = dict(files), gated, private, commit
-        self.large = large
+        self.large, self.etags = large, {}
 
     def is_large(self, path):
         return path.endswith(self.large)
 
     def etag(self, path):
         data = self.files[path]
-        return hashlib.sha256(data).hexdigest() if self.is_large(path) else git_sha1(data)
+        if self.etags.get(path, (None,))[0] is not data:
+            self.etags[path] = data, hashlib.sha256(data).hexdigest() if self.is_large(path) else git_sha1(data)
+        return self.etags[path][1]
 
     def tree(self):
         rows = [{"type": "directory", "oid": "0" * 40, "size": 0, "path": "folder"}]
         for path, data in self.files.items():
-            row = {"type": "file", "oid": git_sha1(data), "size": len(data), "path": path}
+            row = {"type": "file", "oid": "0" * 40 if self.is_large(path) else self.etag(path), "size": len(data), "path": path}
             if self.is_large(path):
                 row["lfs"] = {"oid": self.etag(path), "size": len(data), "pointerSize": 134}
             rows.append(row)
