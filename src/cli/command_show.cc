@@ -31,11 +31,11 @@ struct ShowFlags {
   EngineFlags engine;
 };
 
-std::string rendered_json(const formats::Checkpoint& checkpoint, const ShowFlags& flags) {
+std::string rendered_json(const formats::Checkpoint& checkpoint, const ShowFlags& flags, const std::string& file) {
   const TextModel text = open_text_model(checkpoint, flags.chat.encoding_choice());
   if (!text.warning.empty()) warn(text.warning);
-  const std::string source = *flags.render == "-" ? "standard input" : *flags.render;
-  const std::vector<text::Message> messages = parse_messages(read_text_file(*flags.render), source);
+  const std::string source = file == "-" ? "standard input" : file;
+  const std::vector<text::Message> messages = parse_messages(read_text_file(file), source);
   text::RenderOptions options;
   options.thinking = flags.chat.thinking();
   options.date = flags.chat.date_text();
@@ -52,7 +52,7 @@ std::string rendered_json(const formats::Checkpoint& checkpoint, const ShowFlags
 void print(const ShowFlags& flags, const ShownModel& model, const RemoteModel* remote) {
   Output out(STDOUT_FILENO, "standard output");
   if (flags.render) {
-    out.write(rendered_json(*model.source, flags));
+    out.write(rendered_json(*model.source, flags, *flags.render));
   } else if (flags.tensors && !flags.json) {
     out.write(tensors_text(model.weights->tensors()));
   } else {

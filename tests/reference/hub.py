@@ -69,7 +69,7 @@ class Suite:
         env = {k: v for k, v in os.environ.items()
                if not k.startswith(("MINKE_", "HF_", "XDG_")) and not k.lower().endswith("_proxy")}
         return {**env, "HOME": str(self.home), "MINKE_MODELS": str(self.store), "HF_ENDPOINT": self.hub.url,
-                "MINKE_RETRIES": "3", "MINKE_TIMEOUT": "1", **more}
+                "MINKE_THREADS": "1", "MINKE_RETRIES": "3", "MINKE_TIMEOUT": "1", **more}
 
     def run(self, *args, env=None, timeout=120):
         return subprocess.run([self.minke, *map(str, args)], capture_output=True, timeout=timeout, text=True,
@@ -215,7 +215,7 @@ class Suite:
         seeds = sorted((GOLDEN.parent / "fuzz" / "corpus" / "fuzz_gguf").iterdir())
         wrong = 0
         self.fresh()
-        for seed in seeds if self.long else seeds[::max(1, len(seeds) // 25)]:
+        for seed in seeds if self.long else seeds[::max(1, len(seeds) // 10)]:
             self.hub.sent = 0
             data = seed.read_bytes() + bytes(12 * MB)
             self.hub.repos["user/evil"] = fake_hub.Repo({"x-Q8_0.gguf": data})
@@ -224,7 +224,7 @@ class Suite:
             typed = result.returncode in (0, 1) and (result.returncode == 0 or result.stderr.startswith("minke: "))
             self.check(f"header {seed.name}", typed and self.hub.sent <= 13 * MB and "internal" not in result.stderr,
                        f"{result.returncode} {self.hub.sent} {result.stderr}")
-        self.check("most of them are wrong", wrong > 5, wrong)
+        self.check("most of them are wrong", wrong > 3, wrong)
         for what, header in (("no GGUF", b"GGML" + bytes(100)), ("too many keys", b"GGUF\3\0\0\0" + b"\xff" * 16),
                              ("a long key", b"GGUF\3\0\0\0" + bytes(8) + b"\1" + bytes(7) + b"\xff" * 8)):
             self.hub.sent = 0
