@@ -36,6 +36,7 @@ constexpr const char* kExamples =
     "  git diff | minke run qwen2.5-coder:1.5b \"Review this:\"\n"
     "  minke serve qwen2.5-coder:1.5b                    an API server\n"
     "  minke show ./model.gguf                           what it is, what it needs, how fast it will be\n"
+    "  minke pull user/repo:Q4_K_M                       fetch a model from a hub\n"
     "  minke list                                        the models in the store\n"
     "\n"
     "MODEL is a name in the store, a folder with safetensors, a .gguf file or the first file of a split one,\n"
@@ -94,7 +95,9 @@ int parse_and_run(int argc, const char* const* argv) {
   add_run_command(app, session);
   add_serve_command(app, session);
   add_show_command(app, session);
+  add_pull_command(app, session);
   add_list_command(app, session);
+  add_import_command(app, session);
   add_rm_command(app, session);
   add_tokenize_command(app, session);
   add_detokenize_command(app, session);

@@ -30,6 +30,8 @@ void add_run_command(CLI::App& app, Session& session);
 void add_serve_command(CLI::App& app, Session& session);
 void add_show_command(CLI::App& app, Session& session);
 void add_list_command(CLI::App& app, Session& session);
+void add_pull_command(CLI::App& app, Session& session);
+void add_import_command(CLI::App& app, Session& session);
 void add_rm_command(CLI::App& app, Session& session);
 void add_tokenize_command(CLI::App& app, Session& session);
 void add_detokenize_command(CLI::App& app, Session& session);

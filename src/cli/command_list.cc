@@ -14,11 +14,11 @@
 
 #include "base/cat.h"
 #include "base/error.h"
+#include "cli/available_models.h"
 #include "cli/command.h"
 #include "cli/output.h"
 #include "cli/text_file.h"
 #include "cli/text_format.h"
-#include "hub/catalogue.h"
 
 namespace minke::cli {
 namespace {
@@ -40,6 +40,7 @@ std::string list_json(const std::vector<hub::StoredModel>& models) {
     row["path"] = model.path;
     row["bytes"] = model.bytes;
     row["modified"] = model.modified;
+    if (model.linked > 0) row["linked"] = model.linked;
     row["format"] = std::string(hub::to_string(model.format));
     if (!model.problem.empty()) row["problem"] = model.problem;
     rows.push_back(std::move(row));
@@ -62,20 +63,30 @@ std::string list_table(const std::vector<hub::StoredModel>& models) {
 }
 
 std::string empty_store_text(const hub::ModelStore& store) {
-  std::string text = base::cat("no models in ", store.root().string(), "\nhint: script/fetch-model NAME fetches");
-  std::string_view separator = " ";
-  for (const hub::CatalogueEntry& entry : hub::catalogue()) {
-    text += base::cat(separator, entry.name, " (", byte_text(entry.bytes), ")");
-    separator = ", ";
-  }
-  return text + "\n";
+  return base::cat(
+      "no models in ", store.root().string(),
+      "\nhint: minke pull NAME fetches one of \"minke list --available\"; script/fetch-model NAME one of its "
+      "own, without a hub\n");
 }
 
-int list(const Session& session, bool json) {
+struct ListFlags {
+  bool json = false, available = false, fits = false;
+};
+
+void list_available(const hub::ModelStore& store, const ListFlags& flags, Output& out) {
+  std::vector<AvailableModel> models = available_models(store, room_for_weights());
+  if (flags.fits)
+    std::erase_if(models, [](const AvailableModel& model) { return !model.fits || !model.entry->missing.empty(); });
+  out.write(flags.json ? available_json(models) : available_table(models));
+}
+
+int list(const Session& session, const ListFlags& flags) {
   const hub::ModelStore store = session.environment.store();
   const std::vector<hub::StoredModel> models = store.list();
   Output out(STDOUT_FILENO, "standard output");
-  if (json) {
+  if (flags.available || flags.fits) {
+    list_available(store, flags, out);
+  } else if (flags.json) {
     out.write(list_json(models));
   } else if (models.empty()) {
     note(empty_store_text(store));
@@ -107,18 +118,32 @@ int remove(const Session& session, const std::string& name, bool yes) {
     if (known && !confirmed(session, *wanted)) return 1;
   }
   const hub::StoredModel gone = store.remove(name);
-  note(base::cat("deleted ", gone.name, " (", byte_text(gone.bytes), ")\n"));
+  std::string text = base::cat("deleted ", gone.name, " (", byte_text(gone.bytes - gone.linked), ")");
+  if (gone.linked > 0)
+    text += base::cat("; files of ", byte_text(gone.linked), " that it linked to stay where they are");
+  note(base::cat(text, "\n"));
   return 0;
 }
 
 }  // namespace
 
 void add_list_command(CLI::App& app, Session& session) {
-  CLI::App* command = app.add_subcommand("list", "The models in the store")->alias("ls");
-  const auto json = std::make_shared<bool>(false);
-  command->add_flag("--json", *json, "As a JSON array");
+  CLI::App* command = app.add_subcommand("list", "The models in the store, and those to be had")->alias("ls");
+  const auto flags = std::make_shared<ListFlags>();
+  command->add_flag("--json", flags->json, "As a JSON array");
+  command->add_flag("--available", flags->available, "Models that \"minke pull NAME\" fetches");
+  command->add_flag("--fits", flags->fits, "Of those, the ones that fit in the memory that is free now");
+  command->footer(
+      "A size with ~ is an estimate from the number of parameters; \"minke show NAME\" asks the hub for what is "
+      "exact.\n"
+      "Your own names: files gallery/*.json in the configuration folder (~/.config/minke), of the form that "
+      "docs/models.md\n"
+      "describes.\n\n"
+      "Examples:\n"
+      "  minke list\n"
+      "  minke list --available --fits");
   command->parse_complete_callback(
-      [&session, json] { session.action = [&session, json] { return list(session, *json); }; });
+      [&session, flags] { session.action = [&session, flags] { return list(session, *flags); }; });
 }
 
 void add_rm_command(CLI::App& app, Session& session) {

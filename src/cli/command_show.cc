@@ -16,6 +16,7 @@
 #include "cli/model_source.h"
 #include "cli/options.h"
 #include "cli/output.h"
+#include "cli/remote_model.h"
 #include "cli/text_file.h"
 #include "synth/recipe.h"
 
@@ -30,11 +31,11 @@ struct ShowFlags {
   EngineFlags engine;
 };
 
-std::string rendered_json(const formats::Checkpoint& checkpoint, const ShowFlags& flags) {
+std::string rendered_json(const formats::Checkpoint& checkpoint, const ShowFlags& flags, const std::string& file) {
   const TextModel text = open_text_model(checkpoint, flags.chat.encoding_choice());
   if (!text.warning.empty()) warn(text.warning);
-  const std::string source = *flags.render == "-" ? "standard input" : *flags.render;
-  const std::vector<text::Message> messages = parse_messages(read_text_file(*flags.render), source);
+  const std::string source = file == "-" ? "standard input" : file;
+  const std::vector<text::Message> messages = parse_messages(read_text_file(file), source);
   text::RenderOptions options;
   options.thinking = flags.chat.thinking();
   options.date = flags.chat.date_text();
@@ -48,19 +49,29 @@ std::string rendered_json(const formats::Checkpoint& checkpoint, const ShowFlags
   return boost::json::serialize(object) + "\n";
 }
 
-int show(const Session& session, const ShowFlags& flags) {
-  const ShownModel model = open_shown_model(session.environment.store(), flags.model, flags.type);
+void print(const ShowFlags& flags, const ShownModel& model, const RemoteModel* remote) {
   Output out(STDOUT_FILENO, "standard output");
   if (flags.render) {
-    out.write(rendered_json(*model.source, flags));
+    out.write(rendered_json(*model.source, flags, *flags.render));
   } else if (flags.tensors && !flags.json) {
     out.write(tensors_text(model.weights->tensors()));
   } else {
-    const ModelReport report = report_on(model, flags.chat, flags.engine);
+    ModelReport report = report_on(model, flags.chat, flags.engine);
+    if (remote != nullptr) remote->complete(report);
     const auto tensors = flags.tensors ? model.weights->tensors() : std::span<const formats::TensorView>();
     out.write(flags.json ? report_json(report, tensors) : report_text(report));
   }
   out.flush();
+}
+
+int show(const Session& session, const ShowFlags& flags) {
+  const hub::ModelStore store = session.environment.store();
+  if (is_remote(store, flags.model)) {
+    const RemoteModel remote(session, store, flags.model);
+    remote.naming([&] { print(flags, remote.shown(), &remote); });
+  } else {
+    print(flags, open_shown_model(store, flags.model, flags.type), nullptr);
+  }
   return 0;
 }
 
@@ -69,7 +80,10 @@ int show(const Session& session, const ShowFlags& flags) {
 void add_show_command(CLI::App& app, Session& session) {
   CLI::App* command = app.add_subcommand("show", "What a model is, needs and can do here");
   const auto flags = std::make_shared<ShowFlags>();
-  command->add_option("MODEL", flags->model, "Store name or path; a config.json, or a folder with one, without weights")
+  command
+      ->add_option("MODEL", flags->model,
+                   "Store name or path; a config.json, or a folder with one, without weights; of what is "
+                   "not here, a name for \"minke pull\"")
       ->required()
       ->option_text("");
   command
@@ -92,6 +106,7 @@ void add_show_command(CLI::App& app, Session& session) {
       "Messages are a JSON array of {role, content, reasoning_content?}; roles: system, user, assistant.\n\n"
       "Examples:\n"
       "  minke show smollm2\n"
+      "  minke show r1:7b                                  what is not here: by its headers, before it is fetched\n"
       "  minke show data/shapes/deepseek-v3.json --type q4_k_m\n"
       "  echo '[{\"role\":\"user\",\"content\":\"Hi\"}]' | minke show smollm2 --render -");
   command->parse_complete_callback(

@@ -18,6 +18,17 @@ struct MemoryNeed {
   std::uint64_t bytes = 0;  ///< packed weights (not a mapped file's), KV cache and workspace
 };
 
+/// One of the forms in which a repository has a model that is not here, scaled from the one whose headers were read.
+struct VariantFit {
+  std::string quant;         ///< or "safetensors"
+  std::uint64_t bytes = 0;   ///< to fetch
+  std::uint64_t memory = 0;  ///< at the first of ModelReport::memory's contexts
+  double decode_limit = 0;
+  bool fits = false;     ///< that memory is free now
+  bool chosen = false;   ///< what `minke pull` takes, and the rest of the report is of
+  bool readable = true;  ///< false: of ggml's IQ types
+};
+
 struct ModelReport {
   std::string path;
   std::string name, licence;  ///< from the metadata; may be empty
@@ -37,6 +48,10 @@ struct ModelReport {
   std::size_t threads = 0;
   /// Decoded tokens a second that the bandwidth allows, at an empty context.
   double decode_limit = 0;
+  /// Of a model that is not here.
+  std::vector<VariantFit> variants;
+  std::uint64_t headers_fetched = 0, memory_free = 0;
+  std::string pull;  ///< what to give `minke pull`
 };
 
 /// What `minke show` looks at: a checkpoint, or a configuration and the checkpoint it describes.

@@ -164,6 +164,41 @@ json::array tensors_json(std::span<const formats::TensorView> tensors) {
   return rows;
 }
 
+std::string fit_word(const VariantFit& variant) {
+  if (!variant.readable) return "types that are not read";
+  return variant.fits ? "fits" : "too large";
+}
+
+/// The forms of a model that is not here.
+std::string variants_text(const ModelReport& r) {
+  std::size_t width = 5;
+  for (const VariantFit& variant : r.variants) width = std::max(width, variant.quant.size());
+  std::string text = base::cat("\n  ", padded("to be had", width + 2), padded_left("size", 10),
+                               padded_left("memory", 10), padded_left("decode", 18), "\n");
+  for (const VariantFit& variant : r.variants) {
+    text += base::cat(variant.chosen ? "* " : "  ", padded(printable(variant.quant), width + 2),
+                      padded_left(byte_text(variant.bytes), 10), padded_left(byte_text(variant.memory), 10),
+                      padded_left(base::cat("at most ", rate_text(variant.decode_limit), "/s"), 18), "  ",
+                      fit_word(variant), "\n");
+  }
+  return base::cat(text, "memory at a context of ", grouped(r.memory.front().context), " tokens; ",
+                   byte_text(r.memory_free), " are free. ", byte_text(r.headers_fetched),
+                   " were fetched to know this.\nfetch it: minke pull ", printable(r.pull), "\n");
+}
+
+json::array variants_json(const ModelReport& r) {
+  json::array rows;
+  for (const VariantFit& variant : r.variants) {
+    rows.push_back({{"quant", base::to_valid_utf8(variant.quant)},
+                    {"bytes", variant.bytes},
+                    {"memory", variant.memory},
+                    {"decode_tokens_per_second_limit", variant.decode_limit},
+                    {"fits", variant.fits && variant.readable},
+                    {"chosen", variant.chosen}});
+  }
+  return rows;
+}
+
 }  // namespace
 
 std::string rope_text(const models::RopeConfig& rope) {
@@ -209,7 +244,8 @@ std::string report_text(const ModelReport& r) {
                          byte_text(static_cast<std::uint64_t>(r.read_bandwidth)), "/s read by ", r.threads,
                          r.threads == 1 ? " thread" : " threads"));
   for (const std::string& warning : r.config.warnings) text += line("note", warning);
-  return text + groups_text(r.sizes);
+  text += groups_text(r.sizes);
+  return r.variants.empty() ? text : text + variants_text(r);
 }
 
 std::string tensors_text(std::span<const formats::TensorView> tensors) {
@@ -260,6 +296,11 @@ std::string report_json(const ModelReport& r, std::span<const formats::TensorVie
   for (const std::string& warning : r.config.warnings) warnings.emplace_back(base::to_valid_utf8(warning));
   object["warnings"] = std::move(warnings);
   object["tensor_groups"] = groups_json(r.sizes);
+  if (!r.variants.empty()) {
+    object["variants"] = variants_json(r);
+    object["headers_fetched"] = r.headers_fetched;
+    object["memory_free"] = r.memory_free;
+  }
   if (!tensors.empty()) object["tensors"] = tensors_json(tensors);
   return json::serialize(object) + "\n";
 }

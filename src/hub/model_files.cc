@@ -75,8 +75,10 @@ Listing list_folder(const fs::path& folder) {
   for (; !error && entries != fs::directory_iterator(); entries.increment(error)) {
     const std::string name = entries->path().filename().string();
     const FileStat file = stat_file(entries->path());
+    std::error_code not_there;
     if (file.regular && !name.starts_with('.')) {
       add_file(listing, name, file);
+      if (entries->is_symlink(not_there)) listing.contents.linked += file.bytes;
     }
   }
   if (error) {

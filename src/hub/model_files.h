@@ -23,6 +23,7 @@ struct FolderContents {
   std::string path;  ///< for Checkpoint::open; empty when `problem` is set
   ModelFormat format = ModelFormat::unknown;
   std::uint64_t bytes = 0;
+  std::uint64_t linked = 0;  ///< of them, in files that symbolic links lead to
   std::int64_t modified = 0;
   bool any_model_file = false;  ///< a .gguf, .safetensors or config.json is there
   std::string problem;

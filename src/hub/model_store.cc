@@ -1,7 +1,5 @@
 #include "hub/model_store.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,8 +11,11 @@
 
 #include "base/error.h"
 #include "hub/catalogue.h"
+#include "hub/hub_name.h"
+#include "hub/model_choice.h"
 #include "hub/model_files.h"
 #include "hub/near_names.h"
+#include "hub/store_lock.h"
 
 namespace minke::hub {
 
@@ -59,13 +60,10 @@ std::string quoted_list(std::span<const std::string> names) {
   return out;
 }
 
-std::optional<std::string_view> in_catalogue(std::string_view name) {
-  for (const CatalogueEntry& entry : catalogue()) {
-    if (entry.name == name) {
-      return entry.name;
-    }
-  }
-  return std::nullopt;
+bool in_catalogue(std::string_view name) {
+  const auto entries = catalogue();
+  return std::any_of(entries.begin(), entries.end(),
+                     [name](const CatalogueEntry& entry) { return entry.name == name; });
 }
 
 StoredModel to_stored(std::string name, const fs::path& folder, const FolderContents& contents) {
@@ -74,33 +72,9 @@ StoredModel to_stored(std::string name, const fs::path& folder, const FolderCont
           .bytes = contents.bytes,
           .modified = contents.modified,
           .format = contents.format,
-          .problem = contents.problem};
+          .problem = contents.problem,
+          .linked = contents.linked};
 }
-
-// The lock that script/fetch-model holds while it works on a folder. Held until the object dies.
-class FetchLock {
- public:
-  FetchLock(const fs::path& path, std::string_view name) {
-    descriptor_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
-    if (descriptor_ < 0) {
-      throw base::io_error(path.string(), "open the lock", errno);
-    }
-    if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0) {
-      const int reason = errno;
-      ::close(descriptor_);
-      if (reason == EWOULDBLOCK) {
-        throw Error(ErrorCode::io, cat(name, ": a fetch of this model is running"), "wait for it, or stop it first");
-      }
-      throw base::io_error(path.string(), "take the lock", reason);
-    }
-  }
-  FetchLock(const FetchLock&) = delete;
-  FetchLock& operator=(const FetchLock&) = delete;
-  ~FetchLock() { ::close(descriptor_); }
-
- private:
-  int descriptor_ = -1;
-};
 
 // A name in .tmp that no other removal, now or before, uses.
 fs::path unused_removal_path(const fs::path& temporary, const std::string& folder) {
@@ -144,7 +118,7 @@ fs::path store_root(std::string_view minke_models, std::string_view xdg_data_hom
               "set MINKE_MODELS to a folder");
 }
 
-ModelStore::ModelStore(fs::path root) : root_(std::move(root)) {}
+ModelStore::ModelStore(fs::path root, Gallery gallery) : root_(std::move(root)), gallery_(std::move(gallery)) {}
 
 std::string ModelStore::resolve(std::string_view name_or_path) const {
   if (name_or_path.empty()) {
@@ -154,10 +128,17 @@ std::string ModelStore::resolve(std::string_view name_or_path) const {
     throw Error(ErrorCode::invalid_argument, "the model's name holds a NUL character");
   }
   if (looks_like_path(name_or_path)) {
+    const std::optional<HubName> hub_name = parse_hub_name(name_or_path);
+    if (hub_name && !fs::exists(status_or_throw(fs::path(name_or_path)))) {
+      return resolve_hub_name(*hub_name, name_or_path);
+    }
     return resolve_path(name_or_path);
   }
   if (const std::optional<std::string> name = parse_store_name(name_or_path)) {
-    const fs::path folder = root_ / folder_for_name(*name);
+    fs::path folder = root_ / folder_for_name(*name);
+    if (const auto hit = gallery_.find(*name); hit && !fs::is_directory(status_or_throw(folder))) {
+      folder = root_ / folder_for_name(store_name_of(*hit->entry, hit->quant));
+    }
     if (fs::is_directory(status_or_throw(folder))) {
       const FolderContents contents = inspect_folder(folder);
       if (contents.problem.empty()) {
@@ -214,27 +195,53 @@ std::string ModelStore::resolve_path(const fs::path& path) const {
   return text;
 }
 
+std::string ModelStore::resolve_hub_name(const HubName& name, std::string_view text) const {
+  const std::optional<std::string> untagged = store_name_of(name.repo, "");
+  // A file may have been asked for by its name, and is stored by its quantisation.
+  const std::string quant = quant_in_name(name.what);
+  const std::optional<std::string> tagged = store_name_of(name.repo, quant.empty() ? name.what : quant);
+  std::vector<StoredModel> found;
+  for (StoredModel& model : list()) {
+    const bool all = name.what.empty() && untagged && model.name.starts_with(*untagged + ":");
+    if (model.name == untagged || model.name == tagged || all) found.push_back(std::move(model));
+  }
+  if (found.size() == 1 && found.front().problem.empty()) return found.front().path;
+  if (found.size() == 1)
+    throw Error(ErrorCode::format, cat("model '", found.front().name, "': ", found.front().problem),
+                cat("fetch it again: minke pull ", text));
+  if (found.empty())
+    throw Error(
+        ErrorCode::not_found,
+        cat(text.substr(0, 300), ": there is no such file or folder, and no model of that repository in the store"),
+        cat("fetch it: minke pull ", text.substr(0, 300)));
+  std::vector<std::string> names;
+  for (const StoredModel& model : found) names.push_back(model.name);
+  throw Error(ErrorCode::invalid_argument, cat(text.substr(0, 300), ": several models of it are in the store"),
+              cat("name one: ", quoted_list(names)));
+}
+
 void ModelStore::fail_not_found(std::string_view text) const {
   std::vector<std::string> here;
   for (const StoredModel& model : list()) {
     here.push_back(model.name);
   }
   std::vector<std::string> known = here;
-  for (const CatalogueEntry& entry : catalogue()) {
-    known.emplace_back(entry.name);
+  for (const GalleryEntry& entry : gallery_.entries()) {
+    known.push_back(entry.name);
   }
-  const std::optional<std::string> name = parse_store_name(text);
   std::string hint;
-  if (name && in_catalogue(*name)) {
-    hint = cat("fetch it: script/fetch-model ", *name);
+  if (const auto hit = gallery_.find(text)) {
+    hint = cat("fetch it: minke pull ", store_name_of(*hit->entry, hit->quant));
+    if (hit->quant.empty() && in_catalogue(hit->entry->name)) {
+      hint += cat("; without a hub: script/fetch-model ", hit->entry->name);
+    }
   } else {
     const std::vector<std::string> near = near_names(text, known);
     if (!near.empty()) {
       hint = cat("near: ", quoted_list(near), ". ");
     }
     hint += here.empty() ? std::string("the store is empty. ") : cat("in the store: ", quoted_list(here), ". ");
-    hint += cat("to fetch one: script/fetch-model ",
-                near.empty() ? "NAME (script/fetch-model --list shows them)" : near[0]);
+    hint += cat("to fetch one: minke pull ", near.empty() ? "NAME (minke list --available shows them)" : near[0]);
   }
   throw Error(ErrorCode::not_found,
               cat("model '", text.substr(0, 200), "': not in the store ", root_.string(), " and no such file"),
@@ -297,13 +304,15 @@ StoredModel ModelStore::remove(std::string_view text) const {
   if (error) {
     throw base::io_error(temporary.string(), "create the folder", error.value());
   }
-  const FetchLock lock(temporary / cat(folder_name, ".lock"), *name);
+  const StoreLock lock(temporary / cat(folder_name, ".lock"), *name);
   const fs::path doomed = unused_removal_path(temporary, folder_name);
   fs::rename(folder, doomed, error);
   if (error) {
     throw base::io_error(folder.string(), "remove the model", error.value());
   }
-  fs::remove_all(doomed, error);  // never follows links
+  std::error_code ignored;
+  fs::remove_all(temporary / cat("pull-", folder_name), ignored);  // of a newer revision, half fetched
+  fs::remove_all(doomed, error);                                   // never follows links
   if (error) {
     throw base::io_error(doomed.string(), "delete the removed model's files", error.value());
   }

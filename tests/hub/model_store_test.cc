@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include <boost/json.hpp>
-#include <boost/json/src.hpp>
 #include <cstdlib>
 #include <fstream>
 #include <sstream>
@@ -184,13 +183,13 @@ TEST_F(ModelStoreTest, UnknownNamesSayWhatToRun) {
   const ModelStore store(root_);
   const Error known = error_of([&] { store.resolve("smollm2"); });
   EXPECT_EQ(known.code(), ErrorCode::not_found);
-  EXPECT_EQ(known.hint(), "fetch it: script/fetch-model smollm2");
+  EXPECT_EQ(known.hint(), "fetch it: minke pull smollm2; without a hub: script/fetch-model smollm2");
   const Error mistyped = error_of([&] { store.resolve("qwen2.5-codr:1.5b"); });
   EXPECT_NE(mistyped.hint().find("near: qwen2.5-coder:1.5b"), std::string::npos) << mistyped.hint();
-  EXPECT_NE(mistyped.hint().find("script/fetch-model qwen2.5-coder:1.5b"), std::string::npos) << mistyped.hint();
+  EXPECT_NE(mistyped.hint().find("minke pull qwen2.5-coder:1.5b"), std::string::npos) << mistyped.hint();
   EXPECT_NE(mistyped.hint().find("in the store: mine"), std::string::npos) << mistyped.hint();
   const Error strange = error_of([&] { store.resolve("no such thing"); });
-  EXPECT_NE(strange.hint().find("--list"), std::string::npos) << strange.hint();
+  EXPECT_NE(strange.hint().find("--available"), std::string::npos) << strange.hint();
   const Error missing = error_of([&] { store.resolve("/no/such.gguf"); });
   EXPECT_EQ(missing.code(), ErrorCode::not_found);
   EXPECT_EQ(error_of([&] { store.resolve(""); }).code(), ErrorCode::invalid_argument);

@@ -1,0 +1,138 @@
+// minke pull: a model of a hub into the store.
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <memory>
+
+#include <CLI/CLI.hpp>
+
+#include "base/cat.h"
+#include "base/error.h"
+#include "cli/command.h"
+#include "cli/hub_choice.h"
+#include "cli/interrupt.h"
+#include "cli/output.h"
+#include "cli/pull_progress.h"
+#include "cli/text_format.h"
+#include "hub/pull.h"
+
+namespace minke::cli {
+namespace {
+
+struct PullFlags {
+  std::string model, name, quant, revision = "main";
+  std::size_t connections = 4;
+  unsigned retries = 6;
+  double timeout = 30;  // seconds
+};
+
+std::string what_text(const HubChoice& choice) {
+  std::uint64_t bytes = 0;
+  for (const hub::RepoFile& file : choice.request.files) bytes += file.size;
+  std::string text = base::cat(choice.request.repo.name, ": ",
+                               choice.variant.quant.empty() ? "" : choice.variant.quant + ", ", byte_text(bytes));
+  if (choice.request.files.size() > 1) text += base::cat(" in ", choice.request.files.size(), " files");
+  if (!choice.why.empty()) text += base::cat(" (", choice.why, ")");
+  return printable(text);
+}
+
+std::string result_text(const std::string& name, const hub::PullResult& result, double seconds) {
+  if (result.was_here) return base::cat(name, " is here already and up to date\n");
+  std::string text = base::cat(name, ": ", byte_text(result.bytes), ", every hash is right");
+  if (result.shared > 0) text += base::cat("; ", byte_text(result.shared), " linked from the Hugging Face cache");
+  if (result.fetched > 0 && seconds > 0) {
+    text += base::cat("; fetched ", byte_text(result.fetched), " at ",
+                      byte_text(static_cast<std::uint64_t>(static_cast<double>(result.fetched) / seconds)), "/s");
+  }
+  return base::cat(text, "\nrun it: minke run ", name, "\n");
+}
+
+int pull_model(const Session& session, const PullFlags& flags) {
+  const InterruptScope interrupt;
+  HubAccess access = hub_access(session.environment, [&interrupt] { return interrupt.requested(); });
+  access.options.network.idle = std::chrono::milliseconds(static_cast<std::int64_t>(flags.timeout * 1000));
+  access.options.network.connect = std::min(access.options.network.connect, access.options.network.idle);
+  const hub::ModelStore store = session.environment.store();
+  const HubChoice choice = choose_on_hub(access, store,
+                                         {.model = flags.model,
+                                          .name = flags.name,
+                                          .quant = flags.quant,
+                                          .revision = flags.revision,
+                                          .retry = {.attempts = flags.retries}});
+  note(base::cat(what_text(choice), "\n"));
+
+  const std::string& name = choice.request.name;
+  hub::DownloadOptions options;
+  options.connections = flags.connections;
+  options.retry.attempts = flags.retries;
+  PullProgress progress(name, session.environment.stderr_terminal);
+  hub::PullEvents events;
+  events.waiting = [&] { note(base::cat(name, ": waiting for another fetch of this model\n")); };
+  events.resuming = [&](std::uint64_t bytes) {
+    note(base::cat(name, ": ", byte_text(bytes), " are here of an earlier run\n"));
+  };
+  events.progress = [&](const hub::DownloadProgress& p) { progress.update(p); };
+  events.checking = [&](std::uint64_t done, std::uint64_t total) { progress.checking(done, total); };
+  const auto start = std::chrono::steady_clock::now();
+  hub::PullResult result;
+  try {
+    result = hub::pull(store, access.options, access.cache, choice.request, options, events);
+  } catch (const base::Error& error) {
+    progress.clear();
+    if (error.code() == base::ErrorCode::cancelled)
+      note("stopped; what was fetched is kept, and the same command goes on\n");
+    throw;
+  }
+  progress.clear();
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  note(result_text(name, result, seconds));
+  Output out(STDOUT_FILENO, "standard output");
+  out.write(store.resolve(name) + "\n");
+  out.flush();
+  return 0;
+}
+
+}  // namespace
+
+void add_pull_command(CLI::App& app, Session& session) {
+  CLI::App* command = app.add_subcommand("pull", "Fetch a model from a hub");
+  const auto flags = std::make_shared<PullFlags>();
+  command
+      ->add_option(
+          "MODEL", flags->model,
+          "A name of \"minke list --available\", USER/REPO[:QUANT or :FILE], hf.co/USER/REPO..., or a page's address")
+      ->required()
+      ->option_text("");
+  command->add_option("--quant", flags->quant, "Which of its quantisations, or a file; as after the colon")
+      ->option_text("QUANT");
+  command->add_option("--revision", flags->revision, "Branch, tag or commit")->option_text("REVISION");
+  command->add_option("--name", flags->name, "Store name, instead of one made of the repository's")
+      ->option_text("NAME");
+  command->add_option("--connections", flags->connections, "Connections at once")
+      ->check(CLI::Range(std::size_t{1}, std::size_t{64}))
+      ->option_text("N");
+  command->add_option("--retries", flags->retries, "Attempts in a row without a byte before it gives up")
+      ->check(CLI::Range(1U, 1000U))
+      ->option_text("N");
+  command->add_option("--timeout", flags->timeout, "Seconds without a byte before it connects again")
+      ->check(CLI::Range(0.1, 3600.0))
+      ->option_text("SECONDS");
+  command->footer(
+      "Without a quantisation it takes the usual compromise that fits this machine, and says so. Files are checked\n"
+      "against their SHA-256; an interrupted fetch goes on where it was; files of the Hugging Face cache are linked, "
+      "not\n"
+      "fetched again. The model's path goes to standard output.\n\n"
+      "Heeds HF_ENDPOINT (a mirror), HF_TOKEN (private and gated repositories), HF_HOME, HF_HUB_CACHE,\n"
+      "HF_HUB_OFFLINE=1 (only what the cache has), HTTPS_PROXY, HTTP_PROXY, NO_PROXY, SSL_CERT_FILE.\n\n"
+      "Examples:\n"
+      "  minke pull r1:1.5b\n"
+      "  minke pull Qwen/Qwen2.5-0.5B-Instruct-GGUF:Q4_K_M\n"
+      "  minke pull hf.co/user/repo --name mine:q8 --quant Q8_0\n"
+      "  minke pull user/repo:model-00001-of-00003.gguf\n"
+      "  HF_ENDPOINT=https://mirror.example minke pull deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B");
+  command->parse_complete_callback(
+      [&session, flags] { session.action = [&session, flags] { return pull_model(session, *flags); }; });
+}
+
+}  // namespace minke::cli
