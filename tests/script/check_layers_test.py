@@ -27,7 +27,8 @@ GOOD = [
 ]
 BAD = [
     ("base/a.h", '#include "formats/a.h"'),
-    ("hub/a.h", '#include "formats/a.h"'),
+    ("hub/a.h", '#include "text/a.h"'),
+    ("hub/a.cc", "#include <openssl/ssl.h>"),
     ("text/a.h", '#include "kernels/a.h"'),
     ("engine/a.h", '#include "cli/a.h"'),
     ("models/a.h", "#include <boost/asio.hpp>"),
