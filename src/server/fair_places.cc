@@ -5,8 +5,10 @@
 namespace minke::server {
 namespace {
 
-/// Somebody who was refused and has not come again for so long has given up.
+/// Somebody who was refused and has not come again so long after the time that was told has given up.
 constexpr std::chrono::seconds kPatience(5);
+/// For nobody is a place kept longer, whatever was told.
+constexpr double kLongestWait = 60;
 /// Of the last interval in the mean: replies differ much in length, so that some ten of them count.
 constexpr double kNewest = 0.1;
 
@@ -17,33 +19,31 @@ FairPlaces::Entry FairPlaces::enter(const std::string& identity) {
   const std::lock_guard lock(mutex_);
   Account& account = accounts_[identity];
   if (crowded() || others_wait(identity, now)) {
-    account.refused = now;  // counted among those who want in
+    account.awaited = now + kPatience;  // counted among those who want in
     const std::size_t share = std::max<std::size_t>(places_ / backlogged(now), 1);
     const bool full = inside_ >= places_;
     if (full || account.inside >= share) {
       ++refused_;
-      return {.ticket = nullptr, .full = full, .retry_seconds = pace_ * static_cast<double>(refused_)};
+      const double retry = pace_ * static_cast<double>(refused_);
+      account.awaited +=
+          std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(std::min(retry, kLongestWait)));
+      return {.ticket = nullptr, .full = full, .retry_seconds = retry};
     }
   }
-  account.refused = {};
+  account.awaited = {};
   ++account.inside;
   ++inside_;
   return {.ticket = std::make_unique<Ticket>(*this, identity)};
 }
 
 bool FairPlaces::others_wait(const std::string& identity, Clock::time_point now) const {
-  return std::any_of(accounts_.begin(), accounts_.end(), [&](const auto& entry) {
-    const Account& account = entry.second;
-    return account.refused != Clock::time_point() && now - account.refused <= kPatience && entry.first != identity;
-  });
+  return std::any_of(accounts_.begin(), accounts_.end(),
+                     [&](const auto& entry) { return entry.second.awaited >= now && entry.first != identity; });
 }
 
 /// Drops the accounts of those who are gone.
 std::size_t FairPlaces::backlogged(Clock::time_point now) {
-  std::erase_if(accounts_, [&](const auto& entry) {
-    return entry.second.inside == 0 &&
-           (entry.second.refused == Clock::time_point() || now - entry.second.refused > kPatience);
-  });
+  std::erase_if(accounts_, [&](const auto& entry) { return entry.second.inside == 0 && entry.second.awaited < now; });
   return accounts_.size();
 }
 

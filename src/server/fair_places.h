@@ -14,8 +14,8 @@ namespace minke::server {
 
 /// Counts the requests of each identity. While less than half of the places are taken, and nobody else was refused a
 /// moment ago, whoever comes is let in. Else an identity has its share of the places: these divided by the identities
-/// that have requests here or were refused a moment ago. So whoever tries again most often does not get more than the
-/// others.
+/// that have requests here or were refused and are still awaited: until the time that they were told, and a little
+/// longer. So whoever tries again most often does not get more than the others.
 ///
 /// Who is refused is told when to come back: places become free at some pace, and as many others as were refused since
 /// want them, too.
@@ -53,7 +53,7 @@ class FairPlaces {
  private:
   struct Account {
     std::size_t inside = 0;
-    Clock::time_point refused;  // last; the epoch: never
+    Clock::time_point awaited;  // until then it may come again; the epoch: was not refused since it came in
   };
 
   void leave(const std::string& identity);

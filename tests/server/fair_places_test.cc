@@ -81,6 +81,26 @@ TEST(FairPlaces, WhoIsRefusedIsToldWhenToComeBack) {
   EXPECT_EQ(share.ticket, nullptr);
 }
 
+/// A client that keeps to the time it was told finds its share, however long that is.
+TEST(FairPlaces, WhoIsToldToComeBackLateIsAwaited) {
+  FairPlaces::Clock::time_point now{std::chrono::hours(1)};
+  FairPlaces places(4, [&] { return now; });
+  Tickets a, b;
+  enter(places, "a", 4, a);
+  EXPECT_TRUE(places.enter("a").full);
+  for (int i = 0; i < 4; ++i) {
+    now += std::chrono::seconds(20);
+    a.erase(a.begin());
+    EXPECT_EQ(enter(places, "a", 1, a), 1u);
+  }
+  const double told = places.enter("b").retry_seconds;
+  EXPECT_GT(told, 10);
+  now += std::chrono::seconds(static_cast<int>(told));
+  a.erase(a.begin());
+  EXPECT_EQ(enter(places, "a", 1, a), 0u) << "the place is b's";
+  EXPECT_EQ(enter(places, "b", 1, b), 1u);
+}
+
 TEST(FairPlaces, WhoHasGivenUpIsForgotten) {
   FairPlaces::Clock::time_point now{std::chrono::hours(1)};
   FairPlaces places(4, [&] { return now; });
