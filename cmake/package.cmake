@@ -11,8 +11,9 @@ add_custom_command(
   COMMAND ${run_minke} completion bash > ${pages_dir}/minke.bash
   COMMAND ${run_minke} completion zsh > ${pages_dir}/_minke
   COMMAND ${run_minke} completion fish > ${pages_dir}/minke.fish
-  DEPENDS minke
-  COMMENT "The manual page and completions"
+  COMMAND python3 ${PROJECT_SOURCE_DIR}/script/lib/licences.py ${pages_dir}/licences ${PROJECT_SOURCE_DIR}/src/constrain/rust/Cargo.lock
+  DEPENDS minke ${PROJECT_SOURCE_DIR}/script/lib/licences.py
+  COMMENT "The manual page, completions, licences"
   VERBATIM)
 add_custom_target(minke_pages DEPENDS ${pages_dir}/minke.1)
 
@@ -24,6 +25,8 @@ install(FILES ${pages_dir}/minke.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-
 install(FILES ${pages_dir}/_minke DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/vendor-completions COMPONENT program)
 install(FILES ${pages_dir}/minke.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d COMPONENT program)
 install(FILES ${PROJECT_SOURCE_DIR}/README.md DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT program)
+install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT program)
+install(DIRECTORY ${pages_dir}/licences DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT program)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR}/docs COMPONENT program FILES_MATCHING PATTERN "*.md")
 install(FILES ${shapes} DESTINATION ${CMAKE_INSTALL_DATADIR}/minke/shapes COMPONENT program)
 install(FILES packaging/minke.service packaging/minke.conf DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples COMPONENT program)
