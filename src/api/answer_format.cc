@@ -31,10 +31,16 @@ AnswerFormat schema(const Fields& fields, std::string_view key, bool as_text = f
   return format(Kind::json_schema, json::serialize(*value), place);
 }
 
+std::string given_text(const Fields& fields, std::string_view key) {
+  const auto text = fields.text(key);
+  if (!text) throw ApiError(Fault::malformed, base::cat(fields.place(key), ": missing"), fields.place(key));
+  return std::string(*text);
+}
+
 /// The grammars of llama.cpp (GBNF) and of vLLM (EBNF) are another language than the one that is understood here.
 AnswerFormat grammar(const Fields& fields, std::string_view key) {
   const std::string place = fields.place(key);
-  std::string text(*fields.text(key));
+  std::string text = given_text(fields, key);
   if (text.size() > constrain::Grammar::kMaxLarkBytes)
     throw_invalid(place,
                   base::cat("a grammar has at most ", constrain::Grammar::kMaxLarkBytes, " bytes, got ", text.size()));
@@ -84,15 +90,14 @@ class OneOf {
 /// Whether a field asks for anything: clients send "" and [] for nothing.
 bool asks(const Fields& fields, std::string_view key) {
   const json::value* value = fields.find(key);
-  if (value == nullptr) return false;
+  if (value == nullptr || value->is_null()) return false;
   if (value->is_string()) return !value->get_string().empty();
   return !value->is_array() || !value->get_array().empty();
 }
 
 void add_structured_outputs(const Fields& fields, OneOf& formats) {
   if (asks(fields, "json")) formats.add(schema(fields, "json", true));
-  if (asks(fields, "regex"))
-    formats.add(format(Kind::regex, std::string(*fields.text("regex")), fields.place("regex")));
+  if (asks(fields, "regex")) formats.add(format(Kind::regex, given_text(fields, "regex"), fields.place("regex")));
   if (asks(fields, "choice")) formats.add(choice(fields, "choice"));
   if (asks(fields, "grammar")) formats.add(grammar(fields, "grammar"));
   if (fields.flag("json_object").value_or(false))
@@ -107,7 +112,7 @@ std::optional<AnswerFormat> parse_answer_format(const Fields& request) {
   if (const auto asked = request.object("response_format")) formats.add(typed(*asked, true));
   if (asks(request, "guided_json")) formats.add(schema(request, "guided_json", true));
   if (asks(request, "guided_regex"))
-    formats.add(format(Kind::regex, std::string(*request.text("guided_regex")), request.place("guided_regex")));
+    formats.add(format(Kind::regex, given_text(request, "guided_regex"), request.place("guided_regex")));
   if (asks(request, "guided_choice")) formats.add(choice(request, "guided_choice"));
   if (asks(request, "guided_grammar")) formats.add(grammar(request, "guided_grammar"));
   if (const auto asked = request.object("structured_outputs")) add_structured_outputs(*asked, formats);

@@ -113,7 +113,7 @@ class Writer {
 
   /// The rule of a call's arguments, an object.
   std::string arguments(std::size_t i) {
-    const std::string name = cat("arguments", i);
+    std::string name = cat("arguments", i);
     if (std::ranges::find(written_, name) != written_.end()) return name;
     if (!asked_.tools->is_strict(i)) {
       if (!any_object_) rule("anything", constrain::lark_expression({constrain::Grammar::Kind::json_object, {}, {}}));

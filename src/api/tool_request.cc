@@ -16,10 +16,7 @@ namespace {
 
 namespace json = boost::json;
 
-std::string serialized(const json::value& value) {
-  const std::string text = json::serialize(value);
-  return text;
-}
+std::string serialized(const json::value& value) { return json::serialize(value); }
 
 text::Tool tool_of(const json::object& definition, const std::string& place) {
   try {
