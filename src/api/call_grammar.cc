@@ -45,7 +45,8 @@ class Writer {
       rule(called.back(), call(i));
     }
     rule("any", joined(called));
-    write_calls(asked_.tools->parallel && format_ != ToolFormat::llama3);
+    // A call that must be made is one call: small models, kept from ending, go on to call without end.
+    write_calls(asked_.tools->parallel && !forced && format_ != ToolFormat::llama3);
     // After thinking comes an empty line, as a rule.
     const bool thinks = !asked_.encoding->think_begin().empty();
     if (thinks) rules_ += "WS: /[ \\n]{1,4}/\n";

@@ -150,10 +150,11 @@ TEST_F(Constraint, RequiredCallsAreOfTheToolsThatThereAre) {
   const std::string body = kAsk + kTools + R"(,"tool_choice":"required"})";
   expect(body, call, "Hello");
   expect(body, free, "<tool_call>\n{\"name\": \"got\"");
-  expect(body, call + "\n" + free, "<tool_call>\n{\"name\": \"get\", \"arguments\": {\"b\"");
+  expect(body, call, "<tool_call>\n{\"name\": \"get\", \"arguments\": {\"b\"");
+  // A small model that may not end would call without end.
+  expect(body, call, call + "\n" + free);
   const std::string named = kAsk + kTools + R"(,"tool_choice":{"type":"function","function":{"name":"put"}}})";
   expect(named, free, "<tool_call>\n{\"name\": \"get\"");
-  expect(kAsk + kTools + R"(,"tool_choice":"required","parallel_tool_calls":false})", call, call + "\n" + free);
 }
 
 TEST_F(Constraint, StrictToolsLeaveTextFree) {
