@@ -8,6 +8,7 @@
 
 #include "answers.h"
 #include "api/call_grammar.h"
+#include "base/cat.h"
 #include "support/fake_model.h"
 
 namespace minke::api {
@@ -91,7 +92,7 @@ TEST_F(Constraint, EveryProtocolAsksInItsOwnWords) {
   expect(kAsk + kOpenAi + "}}}", object, other);
   expect(kAsk + R"("response_format":{"type":"json_object"}})", other, "[1]");
   for (const std::string field : {R"("guided_json":)", R"("json_schema":)", R"("structured_outputs":{"json":)"})
-    expect(kAsk + field + kSchema + (field.ends_with("{\"json\":") ? "}}" : "}"), object, other);
+    expect(base::cat(kAsk, field, kSchema, field.ends_with("{\"json\":") ? "}}" : "}"), object, other);
   expect(kAsk + R"("guided_regex":"[0-9]{2}"})", "42", "4x");
   expect(kAsk + R"("guided_choice":["yes","no"]})", "no", "maybe");
   expect(kAsk + R"("guided_grammar":"start: \"a\"+"})", "aaa", "ab");
