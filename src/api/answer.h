@@ -44,6 +44,8 @@ class Stream {
   virtual const std::optional<ApiError>& error() const noexcept = 0;
   virtual const Spent& spent() const noexcept = 0;
   virtual double estimated_wait() const noexcept = 0;
+  /// Under which the rest can be had after its connection is gone; empty: it cannot.
+  virtual std::string_view resume_id() const noexcept { return {}; }
 };
 
 using Answer = std::variant<Response, std::unique_ptr<Stream>>;

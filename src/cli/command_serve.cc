@@ -97,7 +97,7 @@ server::AppOptions app_options(const ServeFlags& flags) {
                      "give --api-key, or --allow-anyone if that is meant");
   }
   options.max_body = flags.max_body;
-  options.places = flags.sequences + flags.queue;
+  options.places = {.places = flags.sequences + flags.queue, .at_once = flags.sequences};
   options.version = build_commit();
   if (!flags.no_log) options.log = [](std::string_view line) { note(base::cat(line, "\n")); };
   return options;

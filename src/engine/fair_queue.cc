@@ -2,37 +2,63 @@
 
 #include <algorithm>
 #include <cassert>
-#include <limits>
+#include <tuple>
 
 namespace minke::engine {
+namespace {
+
+/// Identities that owe something, were others to come, and are gone.
+constexpr std::size_t kMostRemembered = 4096;
+
+}  // namespace
 
 AccountId FairQueue::open(const std::string& identity) {
-  const auto [found, is_new] = by_identity_.try_emplace(identity, 0);
-  if (is_new) {
-    if (closed_.empty()) {
-      found->second = static_cast<AccountId>(accounts_.size());
-      accounts_.emplace_back();
-    } else {
-      found->second = closed_.back();
-      closed_.pop_back();
-    }
-    Account& account = accounts_[found->second];
-    account.identity = identity;
-    account.deficit = 0;
+  const auto found = by_identity_.find(identity);
+  const AccountId id = found != by_identity_.end() ? found->second : add(identity);
+  if (accounts_[id].open++ == 0) ++opened_;
+  return id;
+}
+
+AccountId FairQueue::add(const std::string& identity) {
+  if (closed_.empty()) forget(by_identity_.size() >= opened_ + kMostRemembered);
+  AccountId id = static_cast<AccountId>(accounts_.size());
+  if (closed_.empty()) {
+    accounts_.emplace_back();
+  } else {
+    id = closed_.back();
+    closed_.pop_back();
   }
-  ++accounts_[found->second].open;
-  return found->second;
+  accounts_[id].identity = identity;
+  accounts_[id].served = floor_;
+  by_identity_.emplace(identity, id);
+  return id;
 }
 
 void FairQueue::close(AccountId id) {
   Account& account = accounts_[id];
   assert(account.open > 0);
   if (--account.open > 0) return;
-  by_identity_.erase(account.identity);
-  closed_.push_back(id);
+  --opened_;
+  // With nobody else here, nobody was served at another's cost.
+  if (opened_ == 0) forget(true);
+}
+
+/// Those that are gone: the ones who owe nothing any more, or all.
+void FairQueue::forget(bool all) {
+  for (auto it = by_identity_.begin(); it != by_identity_.end();) {
+    const Account& account = accounts_[it->second];
+    if (account.open > 0 || (account.served > floor_ && !all)) {
+      ++it;
+      continue;
+    }
+    closed_.push_back(it->second);
+    it = by_identity_.erase(it);
+  }
 }
 
 void FairQueue::push(const Waiting& waiting) {
+  Account& account = accounts_[waiting.account];
+  if (account.queues[0].empty() && account.queues[1].empty()) account.served = std::max(account.served, floor_);
   insert(waiting, classes_[waiting.priority == Priority::interactive ? 0 : 1]);
   ++size_;
 }
@@ -40,27 +66,23 @@ void FairQueue::push(const Waiting& waiting) {
 /// By time of arrival: what is promoted was there before.
 void FairQueue::insert(const Waiting& waiting, Class& into) {
   std::deque<Waiting>& queue = accounts_[waiting.account].queues[into.index];
-  if (queue.empty()) into.ring.push_back(waiting.account);
+  if (queue.empty()) into.accounts.push_back(waiting.account);
   const auto later = [](double since, const Waiting& other) { return since < other.since; };
   queue.insert(std::upper_bound(queue.begin(), queue.end(), waiting.since, later), waiting);
   ++into.size;
 }
 
 void FairQueue::erase_from(Class& c, std::size_t place, std::size_t at) {
-  std::deque<Waiting>& queue = accounts_[c.ring[place]].queues[c.index];
+  std::deque<Waiting>& queue = accounts_[c.accounts[place]].queues[c.index];
   queue.erase(queue.begin() + static_cast<std::ptrdiff_t>(at));
   --c.size;
-  if (!queue.empty()) return;
-  c.ring.erase(c.ring.begin() + static_cast<std::ptrdiff_t>(place));
-  if (place == c.turn) c.begun = false;
-  if (place < c.turn) --c.turn;
-  if (c.turn >= c.ring.size()) c.turn = 0;
+  if (queue.empty()) c.accounts.erase(c.accounts.begin() + static_cast<std::ptrdiff_t>(place));
 }
 
 void FairQueue::remove(std::uint64_t id) {
   for (Class& c : classes_)
-    for (std::size_t place = 0; place < c.ring.size(); ++place) {
-      const std::deque<Waiting>& waiting = queue(c.ring[place], c);
+    for (std::size_t place = 0; place < c.accounts.size(); ++place) {
+      const std::deque<Waiting>& waiting = queue(c.accounts[place], c);
       for (std::size_t at = 0; at < waiting.size(); ++at)
         if (waiting[at].id == id) {
           erase_from(c, place, at);
@@ -72,8 +94,8 @@ void FairQueue::remove(std::uint64_t id) {
 
 void FairQueue::promote(double now) {
   Class& batch = classes_[1];
-  for (std::size_t place = 0; place < batch.ring.size();) {
-    const Waiting head = queue(batch.ring[place], batch).front();
+  for (std::size_t place = 0; place < batch.accounts.size();) {
+    const Waiting head = queue(batch.accounts[place], batch).front();
     if (now - head.since < options_.batch_patience) {
       ++place;
       continue;
@@ -90,40 +112,31 @@ const Waiting* FairQueue::next(double now) {
   return nullptr;
 }
 
-const Waiting* FairQueue::pick(Class& c) {
-  // As many rounds at once as it takes until somebody may be served.
-  const auto quantum = static_cast<std::int64_t>(std::max<std::size_t>(1, options_.quantum));
-  std::int64_t rounds = std::numeric_limits<std::int64_t>::max();
-  for (const AccountId id : c.ring)
-    rounds = std::min(rounds, accounts_[id].deficit > 0 ? 0 : -accounts_[id].deficit / quantum);
-  for (const AccountId id : c.ring) accounts_[id].deficit += rounds * quantum;
-  for (;;) {
-    std::int64_t& deficit = accounts_[c.ring[c.turn]].deficit;
-    if (!c.begun) deficit += quantum;
-    c.begun = true;
-    if (deficit > 0) break;
-    c.turn = (c.turn + 1) % c.ring.size();
-    c.begun = false;
-  }
-  return &queue(c.ring[c.turn], c).front();
+/// Whether `a` is served before `b`; both wait in the class.
+bool FairQueue::comes_before(AccountId a, AccountId b, const Class& c) const {
+  const auto key = [&](AccountId id) { return std::tuple(accounts_[id].served, queue(id, c).front().since, id); };
+  return key(a) < key(b);
+}
+
+const Waiting* FairQueue::pick(const Class& c) {
+  const AccountId next = *std::min_element(c.accounts.begin(), c.accounts.end(),
+                                           [&](AccountId a, AccountId b) { return comes_before(a, b, c); });
+  floor_ = std::max(floor_, accounts_[next].served);
+  return &queue(next, c).front();
 }
 
 std::size_t FairQueue::position(const Waiting& waiting) const {
   for (const Class& c : classes_) {
-    if (std::find(c.ring.begin(), c.ring.end(), waiting.account) == c.ring.end()) continue;
+    if (std::find(c.accounts.begin(), c.accounts.end(), waiting.account) == c.accounts.end()) continue;
     const std::deque<Waiting>& mine = queue(waiting.account, c);
     const auto at = std::find_if(mine.begin(), mine.end(), [&](const Waiting& w) { return w.id == waiting.id; });
     if (at == mine.end()) continue;
     const auto nth = static_cast<std::size_t>(at - mine.begin()) + 1;
     std::size_t place = (c.index == 0 ? 0 : classes_[0].size) + nth;
-    bool ahead = true;  // of this account in the ring: those come before it in its n-th round, too
-    for (std::size_t k = 0; k < c.ring.size(); ++k) {
-      const AccountId other = c.ring[(c.turn + k) % c.ring.size()];
-      if (other == waiting.account) {
-        ahead = false;
-      } else {
-        place += std::min(queue(other, c).size(), ahead ? nth : nth - 1);
-      }
+    for (const AccountId other : c.accounts) {
+      if (other == waiting.account) continue;
+      const bool ahead = comes_before(other, waiting.account, c);
+      place += std::min(queue(other, c).size(), ahead ? nth : nth - 1);
     }
     return place;
   }

@@ -1,4 +1,4 @@
-// Who is next: requests that wait, in turns between the identities that sent them.
+// Who is next: requests that wait, and the identities that sent them.
 #pragma once
 
 #include <cstddef>
@@ -22,26 +22,28 @@ struct Waiting {
 };
 
 struct FairQueueOptions {
-  /// Tokens that an identity may be served before it is another's turn: about one short request, so that turns are
-  /// taken by requests and not by floods.
-  std::size_t quantum = 512;
   /// Seconds after which a batch request counts as interactive, so that it runs at last.
   double batch_patience = 60;
 };
 
-/// Deficit round robin (Shreedhar & Varghese 1995) over identities, in tokens: an identity's turn comes with a
-/// quantum, and lasts until what was charged to it has used that up. Charges are what was really computed, so an
-/// identity that was served more waits longer, whatever it had announced. Within an identity the order is that of
-/// arrival; batch requests come after all interactive ones, until they have waited long. One thread.
+/// The identity that was served least is next (start-time fair queueing, Goyal, Vin & Cheng 1996; of tokens, as in
+/// Sheng et al. 2024). What was really computed is charged, so an identity that was served more waits longer, whatever
+/// it had announced. Nobody saves up turns while it asks for nothing: who comes, or comes again, stands at least where
+/// the last one stood that was next (`floor_`). Nor is a debt forgotten because its owner's last request ended, as long
+/// as others are here. Within an identity the order is that of arrival; batch requests come after all interactive
+/// ones, until they have waited long. One thread.
+///
+/// Deficit round robin was here before. It serves alike only those whose queues never empty; with few places for each
+/// in front of it (server::FairPlaces) all queues do so in each round.
 class FairQueue {
  public:
   explicit FairQueue(const FairQueueOptions& options = {}) : options_(options) {}
 
-  /// An identity's account, kept while it is open at least once; a new one owes nothing.
+  /// An identity's account, kept while it is open at least once, and longer when it was served more than others.
   AccountId open(const std::string& identity);
   void close(AccountId account);
   void charge(AccountId account, std::size_t tokens) noexcept {
-    accounts_[account].deficit -= static_cast<std::int64_t>(tokens);
+    accounts_[account].served += static_cast<std::int64_t>(tokens);
   }
 
   void push(const Waiting& waiting);
@@ -55,7 +57,7 @@ class FairQueue {
   template <typename Visit>
   void for_each(const Visit& visit) const {
     for (const Class& c : classes_)
-      for (const AccountId account : c.ring)
+      for (const AccountId account : c.accounts)
         for (const Waiting& waiting : queue(account, c)) visit(waiting);
   }
 
@@ -64,29 +66,32 @@ class FairQueue {
   struct Account {
     std::string identity;
     std::size_t open = 0;
-    std::int64_t deficit = 0;
+    std::int64_t served = 0;  ///< tokens; counted from where the floor was when it came
     std::deque<Waiting> queues[kClasses];
   };
   struct Class {
     std::size_t index = 0;
-    std::vector<AccountId> ring;  ///< accounts with something in this class's queue
-    std::size_t turn = 0;
-    bool begun = false;  ///< this turn's account has had its quantum
+    std::vector<AccountId> accounts;  ///< with something in this class's queue
     std::size_t size = 0;
   };
   const std::deque<Waiting>& queue(AccountId account, const Class& c) const {
     return accounts_[account].queues[c.index];
   }
+  AccountId add(const std::string& identity);
+  void forget(bool all);
   void insert(const Waiting& waiting, Class& into);
   void erase_from(Class& c, std::size_t place, std::size_t at);
   void promote(double now);
-  const Waiting* pick(Class& c);
+  bool comes_before(AccountId a, AccountId b, const Class& c) const;
+  const Waiting* pick(const Class& c);
 
   FairQueueOptions options_;
   std::vector<Account> accounts_;
   std::vector<AccountId> closed_;  ///< accounts to be used again
   std::unordered_map<std::string, AccountId> by_identity_;
-  Class classes_[kClasses] = {{.index = 0, .ring = {}}, {.index = 1, .ring = {}}};
+  std::size_t opened_ = 0;  ///< accounts that are open
+  std::int64_t floor_ = 0;  ///< the most that anybody had been served who was next
+  Class classes_[kClasses] = {{.index = 0, .accounts = {}}, {.index = 1, .accounts = {}}};
   std::size_t size_ = 0;
 };
 

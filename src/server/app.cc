@@ -1,8 +1,10 @@
 #include "server/app.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <exception>
+#include <system_error>
 #include <utility>
 
 #include <boost/json/array.hpp>
@@ -12,6 +14,7 @@
 #include "api/json_text.h"
 #include "api/reply_format.h"
 #include "base/cat.h"
+#include "base/quote.h"
 
 namespace minke::server {
 namespace {
@@ -48,7 +51,12 @@ class AdmittedStream final : public api::Stream {
 
   bool is_events() const noexcept override { return stream_->is_events(); }
   std::string_view content_type() const noexcept override { return stream_->content_type(); }
-  State poll(std::string& out) override { return stream_->poll(out); }
+  State poll(std::string& out) override {
+    const State state = stream_->poll(out);
+    // Nothing is computed for it any more: whoever is slow to read its end must not hold the place.
+    if (state == State::done || state == State::broken) ticket_.reset();
+    return state;
+  }
   void keep_alive(std::string& out) const override { stream_->keep_alive(out); }
   const std::optional<ApiError>& error() const noexcept override { return stream_->error(); }
   const api::Spent& spent() const noexcept override { return stream_->spent(); }
@@ -58,6 +66,15 @@ class AdmittedStream final : public api::Stream {
   std::unique_ptr<FairPlaces::Ticket> ticket_;
   std::unique_ptr<api::Stream> stream_;  // ends first
 };
+
+/// Refused where it is not understood, so that nobody relies on what was not promised.
+bool wants_resumable(const HttpRequest& request) {
+  const std::string* given = request.header("x-minke-resumable");
+  if (given == nullptr || *given == "0") return false;
+  if (*given == "1") return true;
+  throw ApiError(Fault::invalid, base::cat("x-minke-resumable: expected 0 or 1, got ", base::quote_name(*given)),
+                 "x-minke-resumable");
+}
 
 bool is_quick(Action action) {
   switch (action) {
@@ -84,6 +101,8 @@ bool is_quick(Action action) {
     case Action::ollama_version:
     case Action::ollama_tags:
     case Action::ollama_running:
+    case Action::resume:
+    case Action::forget:
       break;
   }
   return true;
@@ -98,9 +117,11 @@ Response balance() {
 
 }  // namespace
 
-App::App(AppOptions options) : options_(std::move(options)), access_(options_.access), places_(options_.places) {}
+App::App(AppOptions options) : options_(std::move(options)), access_(options_.access), places_(options_.places), resumable_(options_.resumable) {}
 
 void App::serve(std::shared_ptr<const api::Service> service) {
+  // What still runs does so on the model that goes.
+  if (!service) resumable_.clear();
   const std::lock_guard lock(mutex_);
   service_ = std::move(service);
 }
@@ -139,9 +160,10 @@ HttpHandler::Admission App::admit(HttpRequest& request) {
 
 Response App::preflight() const {
   Response response{.status = 200, .content_type = "text/plain", .body = {}};
-  response.headers = {{"Access-Control-Allow-Methods", "GET, POST, OPTIONS"},
+  response.headers = {{"Access-Control-Allow-Methods", "GET, POST, DELETE, OPTIONS"},
                       {"Access-Control-Allow-Headers",
-                       "authorization, content-type, x-api-key, x-request-id, anthropic-version, anthropic-beta"},
+                       "authorization, content-type, x-api-key, x-request-id, anthropic-version, anthropic-beta, "
+                       "x-minke-resumable, last-event-id"},
                       {"Access-Control-Max-Age", "600"}};
   return response;
 }
@@ -180,10 +202,19 @@ api::Answer App::dispatch(const HttpRequest& request, const Match& match, std::f
           .content_type = "text/plain; version=0.0.4; charset=utf-8",
           .body = metrics_.text(service ? &status : nullptr, options_.connections ? options_.connections() : 0)};
     }
+    case Action::resume:
+      return resume(request, match.name, std::move(notify));
+    case Action::forget:
+      return forget(request, match.name);
     default:
       break;
   }
   if (!service) throw ApiError(Fault::not_ready, "the model is still being loaded");
+  std::shared_ptr<ResumableStreams::Waker> waker;
+  if (wants_resumable(request)) {
+    waker = std::make_shared<ResumableStreams::Waker>(std::move(notify));
+    notify = [waker] { waker->wake(); };
+  }
   const api::Call call{.dialect = route.dialect,
                        .body = request.body,
                        .identity = {request.identity},
@@ -209,7 +240,29 @@ api::Answer App::dispatch(const HttpRequest& request, const Match& match, std::f
     default:
       break;
   }
-  return start_reply(request, *service, route, call);
+  api::Answer answer = start_reply(request, *service, route, call);
+  auto* stream = std::get_if<std::unique_ptr<api::Stream>>(&answer);
+  if (waker && stream != nullptr) *stream = resumable_.add(request.identity, std::move(*stream), std::move(waker));
+  return answer;
+}
+
+api::Answer App::resume(const HttpRequest& request, const std::string& id, std::function<void()>&& notify) {
+  // A HEAD would cut off whoever reads.
+  if (request.method != "GET") throw ApiError(Fault::wrong_method, "this route takes GET, DELETE");
+  std::uint64_t last = 0;
+  if (const std::string* given = request.header("last-event-id"); given != nullptr && !given->empty()) {
+    const auto [end, error] = std::from_chars(given->data(), given->data() + given->size(), last);
+    if (error != std::errc() || end != given->data() + given->size()) {
+      throw ApiError(Fault::invalid, base::cat("Last-Event-ID: expected a number, got ", base::quote_name(*given)),
+                     "Last-Event-ID");
+    }
+  }
+  return resumable_.resume(request.identity, id, last, std::move(notify));
+}
+
+Response App::forget(const HttpRequest& request, const std::string& id) {
+  if (!resumable_.forget(request.identity, id)) throw ApiError(Fault::unknown_route, "there is no such stream");
+  return {.body = json::serialize(json::object{{"id", api::json_bytes(id)}, {"deleted", true}})};
 }
 
 /// Routes that compute something.
@@ -302,7 +355,7 @@ std::vector<std::pair<std::string, std::string>> App::headers(const HttpRequest&
   result.emplace_back("X-Content-Type-Options", "nosniff");
   if (const auto origin = access_.allowed_origin(request)) {
     result.emplace_back("Access-Control-Allow-Origin", *origin);
-    result.emplace_back("Access-Control-Expose-Headers", "X-Request-Id, Retry-After");
+    result.emplace_back("Access-Control-Expose-Headers", "X-Request-Id, X-Minke-Stream, Retry-After");
     result.emplace_back("Vary", "Origin");
   }
   return result;
@@ -322,6 +375,10 @@ Response App::failure(const HttpRequest& request, const ApiError& error) {
 void App::watched(const api::Stream& stream) {
   // Those that run already say nothing of the queue.
   if (stream.estimated_wait() > 0) estimated_wait_.store(stream.estimated_wait(), std::memory_order_relaxed);
+}
+
+void App::tick() {
+  for (const api::Spent& spent : resumable_.tick()) metrics_.count_reply(spent);
 }
 
 void App::finished(const HttpRequest& request, const HttpRecord& record) {

@@ -14,6 +14,7 @@
 #include "server/fair_places.h"
 #include "server/http.h"
 #include "server/metrics.h"
+#include "server/resumable.h"
 #include "server/routes.h"
 
 namespace minke::server {
@@ -21,8 +22,8 @@ namespace minke::server {
 struct AppOptions {
   AccessOptions access;
   std::size_t max_body = std::size_t{16} << 20;  ///< bytes: a million tokens of text are some five million
-  std::size_t places =
-      0;  ///< requests that run and wait at most, shared among identities; 0: the engine's queue decides
+  ResumableOptions resumable;
+  FairPlacesOptions places;  ///< shared among identities; without them the engine's queue decides
   std::string version;
   /// A line of JSON for each request, without line end; from the server's thread. No prompts, no keys.
   std::function<void(std::string_view line)> log;
@@ -34,7 +35,7 @@ class App final : public HttpHandler {
  public:
   explicit App(AppOptions options);
 
-  /// Until then requests for the model are refused as not ready. From any thread.
+  /// Until then requests for the model are refused as not ready. From any thread; null, once nothing is served any more.
   void serve(std::shared_ptr<const api::Service> service);
 
   Admission admit(HttpRequest& request) override;
@@ -44,11 +45,14 @@ class App final : public HttpHandler {
   api::Response failure(const HttpRequest& request, const api::ApiError& error) override;
   void watched(const api::Stream& stream) override;
   void finished(const HttpRequest& request, const HttpRecord& record) override;
+  void tick() override;
 
  private:
   api::Answer dispatch(const HttpRequest& request, const Match& match, std::function<void()>&& notify);
   api::Answer start_reply(const HttpRequest& request, const api::Service& service, const Route& route,
                           const api::Call& call);
+  api::Answer resume(const HttpRequest& request, const std::string& id, std::function<void()>&& notify);
+  api::Response forget(const HttpRequest& request, const std::string& id);
   api::Response error_response(const api::ApiError& error, api::Dialect dialect) const;
   api::Response health(bool must_be_ready) const;
   api::Response preflight() const;
@@ -57,6 +61,7 @@ class App final : public HttpHandler {
   AppOptions options_;
   Access access_;
   FairPlaces places_;
+  ResumableStreams resumable_;
   Metrics metrics_;  // the server's thread's
   mutable std::mutex mutex_;
   std::shared_ptr<const api::Service> service_;

@@ -65,6 +65,8 @@ class HttpHandler {
   /// A stream has waited or gone on; told now and then.
   virtual void watched(const api::Stream& stream) = 0;
   virtual void finished(const HttpRequest& request, const HttpRecord& record) = 0;
+  /// Each second, on the server's thread.
+  virtual void tick() {}
 };
 
 struct HttpOptions {

@@ -495,6 +495,7 @@ asio::awaitable<bool> HttpConnection::send_piece(Exchange& exchange, api::Stream
       response.content_type = stream.content_type();
       // Proxies must neither keep nor collect what streams.
       response.headers = {{"Cache-Control", "no-cache"}, {"X-Accel-Buffering", "no"}};
+      if (!stream.resume_id().empty()) response.headers.emplace_back("X-Minke-Stream", stream.resume_id());
     }
     bytes = head_of(exchange, response, std::nullopt, Then::next);
   }

@@ -99,6 +99,7 @@ struct HttpServer::Impl {
   template <class Socket>
   void start(Socket socket);
   asio::awaitable<void> watch_wakes();
+  asio::awaitable<void> tick();
   void wait_for_signal();
   void wait_for_hangup();
   void stop();
@@ -212,6 +213,20 @@ asio::awaitable<void> HttpServer::Impl::watch_wakes() {
   }
 }
 
+asio::awaitable<void> HttpServer::Impl::tick() {
+  asio::steady_timer timer(io);
+  error_code error;
+  while (!error) {
+    timer.expires_after(std::chrono::seconds(1));
+    co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, error));
+    try {
+      if (!error) shared.handler.tick();
+    } catch (const std::exception&) {
+      // No memory for it now, then the next time.
+    }
+  }
+}
+
 void HttpServer::Impl::wait_for_signal() {
   signals.async_wait([this](const error_code& error, int /*signal*/) {
     if (error) return;
@@ -269,6 +284,7 @@ void HttpServer::run() {
   if (impl.tcp_acceptor) asio::co_spawn(impl.io, impl.accept_from(*impl.tcp_acceptor), asio::detached);
   if (impl.local) asio::co_spawn(impl.io, impl.accept_from(*impl.local), asio::detached);
   asio::co_spawn(impl.io, impl.watch_wakes(), asio::detached);
+  asio::co_spawn(impl.io, impl.tick(), asio::detached);
   impl.io.run();
   impl.workers.join();
   impl.patient.join();

@@ -40,6 +40,8 @@ constexpr Route kRoutes[] = {
     {"POST", "/api/embed", Action::ollama_embed, Scope::inference, Dialect::ollama},
     {"POST", "/tokenize", Action::tokenize},
     {"POST", "/v1/tokenize", Action::tokenize},
+    {"GET", "/v1/streams/", Action::resume},
+    {"DELETE", "/v1/streams/", Action::forget},
     {"POST", "/detokenize", Action::detokenize},
     {"POST", "/v1/detokenize", Action::detokenize},
 };
@@ -79,7 +81,8 @@ Match find_route(std::string_view method, std::string_view path) {
     const bool takes_name = route.path.size() > 1 && route.path.ends_with('/');
     if (takes_name ? !(path.starts_with(route.path) && path.size() > route.path.size()) : path != route.path) continue;
     if (method != route.method) {
-      match.allowed = route.method;
+      if (!match.allowed.empty()) match.allowed += ", ";
+      match.allowed += route.method;
       continue;
     }
     if (takes_name) {

@@ -37,7 +37,9 @@ enum class Action {
   ollama_show,
   ollama_chat,
   ollama_generate,
-  ollama_embed
+  ollama_embed,
+  resume,
+  forget
 };
 
 struct Route {
@@ -52,7 +54,7 @@ std::span<const Route> routes();
 struct Match {
   const Route* route = nullptr;  ///< null: there is none
   std::string name;              ///< what followed the path, %-escapes decoded
-  std::string_view allowed;      ///< the method that the path has, where only the method is wrong
+  std::string allowed;           ///< the methods that the path has, where only the method is wrong: "GET, DELETE"
 };
 Match find_route(std::string_view method, std::string_view path);
 

@@ -95,6 +95,78 @@ TEST(FairQueue, BackloggedIdentitiesAreServedAlike) {
   }
 }
 
+// A server that lets in only so many of each has queues that are empty after each turn, and full again before the next.
+TEST(FairQueue, IdentitiesWhoseQueuesEmptyInEachTurnAreServedAlike) {
+  FairQueue queue;
+  constexpr std::size_t kIdentities = 4;
+  std::vector<AccountId> accounts;
+  std::vector<double> served(kIdentities, 0);
+  std::vector<std::size_t> waiting(kIdentities, 0);
+  std::map<std::uint64_t, std::size_t> who;
+  std::uint64_t id = 0;
+  const auto push = [&](std::size_t i, std::size_t times) {
+    for (; times > 0; --times, ++waiting[i]) {
+      who[++id] = i;
+      queue.push({.id = id, .account = accounts[i], .since = static_cast<double>(id)});
+    }
+  };
+  for (std::size_t i = 0; i < kIdentities; ++i) accounts.push_back(queue.open("identity " + std::to_string(i)));
+  // The first is alone for a while, and always has more to ask for.
+  push(0, 20);
+  for (int turn = 0; turn < 4000; ++turn) {
+    const std::uint64_t next = queue.next(0)->id;
+    const std::size_t i = who.at(next);
+    queue.remove(next);
+    --waiting[i];
+    queue.charge(accounts[i], 60);
+    if (turn >= 10) served[i] += 60;
+    if (turn < 10) continue;
+    for (std::size_t k = 0; k < kIdentities; ++k) {
+      if (k == 0 && waiting[0] < 3) push(0, 1);
+      if (k != 0 && k != i && waiting[k] == 0) push(k, 2);
+    }
+  }
+  EXPECT_GE(jain(served), 0.99);
+}
+
+TEST(FairQueue, WhoComesBackStillOwesAndHasSavedNothing) {
+  FairQueue queue;
+  std::uint64_t id = 0;
+  const auto push = [&](AccountId account) {
+    queue.push({.id = ++id, .account = account, .since = static_cast<double>(id)});
+    return id;
+  };
+  const auto serve = [&](AccountId account, std::size_t tokens) {
+    const std::uint64_t next = queue.next(0)->id;
+    queue.remove(next);
+    queue.charge(account, tokens);
+    return next;
+  };
+  const AccountId busy = queue.open("busy"), idle = queue.open("idle"), other = queue.open("other");
+  push(busy);
+  serve(busy, 500);
+  queue.close(busy);
+  EXPECT_EQ(queue.open("busy"), busy) << "it is remembered: others are here";
+  push(busy);
+  const std::uint64_t first = push(other);
+  EXPECT_EQ(serve(other, 100), first) << "who was served more waits, though its last request had ended";
+  // While one of the others asks for nothing, two are served thousands of tokens.
+  for (int i = 0; i < 20; ++i) {
+    const AccountId next = queue.next(0)->account;
+    serve(next, 200);
+    push(next);
+    if (i == 0) push(other);
+  }
+  push(idle);
+  push(idle);
+  int in_a_row = 0;
+  while (queue.next(0)->account == idle) {
+    serve(idle, 200);
+    push(idle);
+    ASSERT_LT(++in_a_row, 4);
+  }
+}
+
 TEST(FairQueue, BatchRunsAfterInteractiveUnlessItHasWaitedLong) {
   FairQueue queue({.batch_patience = 60});
   const AccountId account = queue.open("a"), other = queue.open("b");

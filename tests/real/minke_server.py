@@ -17,12 +17,13 @@ START_SECONDS = 120
 
 
 class Server:
-    """`minke serve` on a free port."""
+    """`minke serve` on a free port; without a cache on disk, unless `flags` say where it is."""
 
-    def __init__(self, minke, *flags, model=MODEL):
+    def __init__(self, minke, *flags, model=MODEL, context=2048):
         environment = {k: v for k, v in os.environ.items() if not k.startswith("MINKE_") or k == "MINKE_MODELS"}
-        environment["MINKE_CACHE_DISK"] = "0"
-        self.process = subprocess.Popen([minke, "serve", model, "--port", "0", "--ctx-size", "2048", *flags], env=environment,
+        if "--cache-dir" not in flags:
+            environment["MINKE_CACHE_DISK"] = "0"
+        self.process = subprocess.Popen([minke, "serve", model, "--port", "0", "--ctx-size", str(context), *flags], env=environment,
                                         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
                                         text=True)
         self.lines, self.url = [], None

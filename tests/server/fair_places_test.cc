@@ -21,7 +21,7 @@ std::size_t enter(FairPlaces& places, const std::string& who, std::size_t times,
 }
 
 TEST(FairPlaces, OneAloneHasAllPlaces) {
-  FairPlaces places(10);
+  FairPlaces places({.places = 10});
   Tickets tickets;
   EXPECT_EQ(enter(places, "a", 20, tickets), 10u);
   tickets.clear();
@@ -29,13 +29,13 @@ TEST(FairPlaces, OneAloneHasAllPlaces) {
 }
 
 TEST(FairPlaces, WithoutALimitEverybodyIsLetIn) {
-  FairPlaces places(0);
+  FairPlaces places({.places = 0});
   Tickets tickets;
   EXPECT_EQ(enter(places, "a", 1000, tickets), 1000u);
 }
 
 TEST(FairPlaces, WhoAsksMostOftenGetsNoMoreThanTheOthers) {
-  FairPlaces places(8);
+  FairPlaces places({.places = 8});
   Tickets a, b;
   EXPECT_EQ(enter(places, "a", 100, a), 8u);
   EXPECT_EQ(enter(places, "b", 1, b), 0u) << "full; but from now on b wants in";
@@ -49,7 +49,7 @@ TEST(FairPlaces, WhoAsksMostOftenGetsNoMoreThanTheOthers) {
 
 /// Replies that end together leave more places than half: still those who were refused come first.
 TEST(FairPlaces, FreePlacesAreKeptForThoseWhoWereRefused) {
-  FairPlaces places(4);
+  FairPlaces places({.places = 4});
   Tickets a, b;
   EXPECT_EQ(enter(places, "a", 4, a), 4u);
   EXPECT_EQ(enter(places, "b", 1, b), 0u);
@@ -60,7 +60,7 @@ TEST(FairPlaces, FreePlacesAreKeptForThoseWhoWereRefused) {
 
 TEST(FairPlaces, WhoIsRefusedIsToldWhenToComeBack) {
   FairPlaces::Clock::time_point now{std::chrono::hours(1)};
-  FairPlaces places(4, [&] { return now; });
+  FairPlaces places({.places = 4}, [&] { return now; });
   Tickets tickets;
   enter(places, "a", 4, tickets);
   EXPECT_TRUE(places.enter("a").full);
@@ -84,7 +84,7 @@ TEST(FairPlaces, WhoIsRefusedIsToldWhenToComeBack) {
 /// A client that keeps to the time it was told finds its share, however long that is.
 TEST(FairPlaces, WhoIsToldToComeBackLateIsAwaited) {
   FairPlaces::Clock::time_point now{std::chrono::hours(1)};
-  FairPlaces places(4, [&] { return now; });
+  FairPlaces places({.places = 4}, [&] { return now; });
   Tickets a, b;
   enter(places, "a", 4, a);
   EXPECT_TRUE(places.enter("a").full);
@@ -101,9 +101,35 @@ TEST(FairPlaces, WhoIsToldToComeBackLateIsAwaited) {
   EXPECT_EQ(enter(places, "b", 1, b), 1u);
 }
 
+/// Who does not listen makes its own wait longer, and that not without end.
+TEST(FairPlaces, OthersRefusalsCountForNobody) {
+  FairPlaces::Clock::time_point now{std::chrono::hours(1)};
+  FairPlaces places({.places = 4}, [&] { return now; });
+  Tickets a;
+  enter(places, "a", 4, a);
+  for (int i = 0; i < 4; ++i) {
+    now += std::chrono::seconds(1);
+    a.erase(a.begin());
+    EXPECT_EQ(enter(places, "a", 1, a), 1u);
+  }
+  for (int i = 0; i < 1000; ++i) EXPECT_LE(places.enter("a").retry_seconds, 32) << "eight times what is inside";
+  EXPECT_NEAR(places.enter("b").retry_seconds, 2, 1e-9) << "the second place that becomes free is b's";
+}
+
+TEST(FairPlaces, NothingStandsIdleForThoseWhoAreAwaited) {
+  FairPlaces places({.places = 6, .at_once = 4});
+  Tickets a;
+  EXPECT_EQ(enter(places, "a", 6, a), 6u);
+  EXPECT_TRUE(places.enter("b").full);
+  a.resize(4);
+  EXPECT_EQ(enter(places, "a", 1, a), 0u) << "all that can be computed is";
+  a.clear();
+  EXPECT_EQ(enter(places, "a", 6, a), 4u) << "more than its three places, but no more than are computed";
+}
+
 TEST(FairPlaces, WhoHasGivenUpIsForgotten) {
   FairPlaces::Clock::time_point now{std::chrono::hours(1)};
-  FairPlaces places(4, [&] { return now; });
+  FairPlaces places({.places = 4}, [&] { return now; });
   Tickets a, b;
   enter(places, "a", 4, a);
   EXPECT_EQ(enter(places, "b", 1, b), 0u);

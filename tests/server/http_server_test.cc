@@ -14,6 +14,7 @@
 #include "formats/json.h"
 #include "server/app.h"
 #include "server/http_client.h"
+#include "server/running.h"
 #include "support/fake_model.h"
 
 namespace minke::server {
@@ -22,68 +23,11 @@ namespace {
 using namespace std::chrono_literals;
 using testing::Client;
 using testing::Reply;
+using testing::Running;
+using testing::soon;
 
 const std::string kChat = R"({"model":"fake","messages":[{"role":"user","content":"whale"}]})";
 const std::string kStream = R"({"model":"fake","stream":true,"messages":[{"role":"user","content":"whale"}]})";
-
-/// A server on a free port, ended with the test.
-class Running {
- public:
-  explicit Running(test::Script script, HttpOptions http = {}, AppOptions app = {}, bool loaded = true)
-      : fake_(test::fake_model(std::move(script))), app_(with_log(std::move(app))), server_(on_any_port(http), app_) {
-    if (loaded) load();
-    thread_ = std::thread([this] { server_.run(); });
-  }
-  ~Running() { end(); }
-  Running(const Running&) = delete;
-  Running& operator=(const Running&) = delete;
-
-  void load() { app_.serve(std::make_shared<api::Service>(fake_.model)); }
-  void end() {
-    if (!thread_.joinable()) return;
-    server_.stop();
-    server_.stop();
-    thread_.join();
-  }
-  void join() { thread_.join(); }
-  std::uint16_t port() const { return server_.port(); }
-  HttpServer& server() { return server_; }
-  test::FakeGenerator& generator() { return *fake_.generator; }
-  std::string log() {
-    const std::lock_guard lock(mutex_);
-    return log_;
-  }
-
- private:
-  AppOptions with_log(AppOptions options) {
-    options.log = [this](std::string_view line) {
-      const std::lock_guard lock(mutex_);
-      log_ += std::string(line) + "\n";
-    };
-    return options;
-  }
-  static HttpOptions on_any_port(HttpOptions options) {
-    options.port = 0;
-    return options;
-  }
-
-  std::mutex mutex_;
-  std::string log_;
-  test::FakeModel fake_;
-  App app_;
-  HttpServer server_;
-  std::thread thread_;
-};
-
-template <typename Condition>
-bool soon(Condition condition) {
-  const auto deadline = std::chrono::steady_clock::now() + 20s;
-  while (!condition()) {
-    if (std::chrono::steady_clock::now() > deadline) return false;
-    std::this_thread::sleep_for(1ms);
-  }
-  return true;
-}
 
 TEST(HttpServer, ServesSeveralRequestsOnOneConnection) {
   Running running({.text = "hello"});
