@@ -117,7 +117,11 @@ Response balance() {
 
 }  // namespace
 
-App::App(AppOptions options) : options_(std::move(options)), access_(options_.access), places_(options_.places), resumable_(options_.resumable) {}
+App::App(AppOptions options)
+    : options_(std::move(options)),
+      access_(options_.access),
+      places_(options_.places),
+      resumable_(options_.resumable) {}
 
 void App::serve(std::shared_ptr<const api::Service> service) {
   // What still runs does so on the model that goes.

@@ -35,7 +35,8 @@ class App final : public HttpHandler {
  public:
   explicit App(AppOptions options);
 
-  /// Until then requests for the model are refused as not ready. From any thread; null, once nothing is served any more.
+  /// Until then requests for the model are refused as not ready. From any thread; null, once nothing is served any
+  /// more.
   void serve(std::shared_ptr<const api::Service> service);
 
   Admission admit(HttpRequest& request) override;

@@ -69,8 +69,8 @@ class ResumableStreams::Kept {
     state_ = stream_->poll(fresh_);
     std::size_t from = 0;
     for (std::size_t to = 0; (to = fresh_.find(kEventEnd, from)) != std::string::npos; from = to + kEventEnd.size()) {
-      std::string event = base::cat("id: ", end(), "\n",
-                                    std::string_view(fresh_).substr(from, to + kEventEnd.size() - from));
+      std::string event =
+          base::cat("id: ", end(), "\n", std::string_view(fresh_).substr(from, to + kEventEnd.size() - from));
       bytes_ += event.size();
       events_.push_back(std::move(event));
     }
@@ -182,9 +182,9 @@ void ResumableStreams::make_room(const std::string& identity) {
   }
   if (own < options_.each && streams_.size() < options_.streams) return;
   if (oldest == streams_.end()) {
-    throw own < options_.each ? ApiError(Fault::overloaded, "there are as many resumable streams as may be")
-                              : ApiError(Fault::rate_limited, base::cat("a key has at most ", options_.each,
-                                                                        " resumable streams at once"));
+    throw own < options_.each
+        ? ApiError(Fault::overloaded, "there are as many resumable streams as may be")
+        : ApiError(Fault::rate_limited, base::cat("a key has at most ", options_.each, " resumable streams at once"));
   }
   dropped_.push_back(std::move(oldest->second));
   streams_.erase(oldest);

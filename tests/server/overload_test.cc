@@ -165,9 +165,7 @@ std::vector<Key> keys(const std::vector<std::size_t>& clients, const std::vector
   return made;
 }
 
-TEST(Overload, KeysAreServedAlikeWhenTheirClientsListen) {
-  expect_fair({.keys = keys({24, 12, 6, 6}, {16})});
-}
+TEST(Overload, KeysAreServedAlikeWhenTheirClientsListen) { expect_fair({.keys = keys({24, 12, 6, 6}, {16})}); }
 
 TEST(Overload, KeysAreServedAlikeWhenTheirClientsDoNotListen) {
   expect_fair({.keys = keys({24, 12, 6, 6}, {16}), .listens = false});
@@ -175,8 +173,10 @@ TEST(Overload, KeysAreServedAlikeWhenTheirClientsDoNotListen) {
 
 TEST(Overload, KeysAreServedAlikeWhateverTheirReplies) {
   for (const bool listens : {true, false}) {
-    expect_fair({.keys = keys({24, 12, 6, 6}, {8, 16, 64, 200}), .listens = listens, .length = std::chrono::minutes(3)});
-    expect_fair({.keys = keys({24, 12, 6, 6}, {200, 64, 16, 8}), .listens = listens, .length = std::chrono::minutes(3)});
+    expect_fair(
+        {.keys = keys({24, 12, 6, 6}, {8, 16, 64, 200}), .listens = listens, .length = std::chrono::minutes(3)});
+    expect_fair(
+        {.keys = keys({24, 12, 6, 6}, {200, 64, 16, 8}), .listens = listens, .length = std::chrono::minutes(3)});
   }
 }
 
