@@ -11,6 +11,7 @@
 #include "cli/bench_limits.h"
 #include "cli/layer_weights.h"
 #include "cli/machine.h"
+#include "cli/model_source.h"
 #include "cli/progress.h"
 #include "cli/random_weights.h"
 #include "cli/text_format.h"
@@ -309,7 +310,7 @@ void check_memory(const LayerSettings& settings, const models::DecoderConfig& la
 
 bool run_layer(const LayerSettings& settings, const std::function<bool()>& stopped,
                const std::function<void(const Record&)>& sink) {
-  const auto checkpoint = formats::Checkpoint::open(settings.path);
+  const auto checkpoint = open_shape(settings.path);
   const models::DecoderConfig model = models::read_config(*checkpoint);
   const DType dtype = settings.dtype.value_or(dtype_of(*checkpoint));
   const models::DecoderConfig layer = one_layer(model);

@@ -17,7 +17,7 @@ std::string joined(const std::vector<std::string>& words, std::string_view separ
 }
 
 /// Within single quotes of a shell.
-std::string quoted(std::string_view text) {
+std::string single_quoted(std::string_view text) {
   std::string out = "'";
   for (const char c : text) {
     if (c == '\'') {
@@ -66,7 +66,7 @@ std::string bash_value(const FlagInfo& flag) {
   return base::cat("        ", joined(flag.names, "|"), ") ",
                    choices.empty()
                        ? "COMPREPLY=($(compgen -f -- \"$current\"))"
-                       : base::cat("COMPREPLY=($(compgen -W ", quoted(joined(choices, " ")), " -- \"$current\"))"),
+                       : base::cat("COMPREPLY=($(compgen -W ", single_quoted(joined(choices, " ")), " -- \"$current\"))"),
                    "; return ;;\n");
 }
 
@@ -78,19 +78,19 @@ std::string bash_script(const CommandInfo& program) {
   for_each_command(program, path, [&](const CommandInfo& command, const std::vector<std::string>& words) {
     const std::string name = joined(words, " ");
     if (!command.commands.empty()) {
-      known += base::cat("      ", quoted(name), ") names=", quoted(joined(command_names(command), " ")), " ;;\n");
+      known += base::cat("      ", single_quoted(name), ") names=", single_quoted(joined(command_names(command), " ")), " ;;\n");
     }
     std::string behind;
     for (const FlagInfo& flag : command.flags) {
       if (!flag.positional() && !flag.value.empty()) behind += bash_value(flag);
     }
     if (!behind.empty()) {
-      values += base::cat("    ", quoted(name), ")\n      case $previous in\n", behind, "      esac ;;\n");
+      values += base::cat("    ", single_quoted(name), ")\n      case $previous in\n", behind, "      esac ;;\n");
     }
     std::vector<std::string> offered = command_names(command);
     const std::vector<std::string> flags = flag_names(command);
     offered.insert(offered.end(), flags.begin(), flags.end());
-    words_of += base::cat("    ", quoted(name), ") words=", quoted(joined(offered, " ")),
+    words_of += base::cat("    ", single_quoted(name), ") words=", single_quoted(joined(offered, " ")),
                           command.takes_model() ? " models=1" : "", " ;;\n");
   });
   return base::cat(
@@ -155,10 +155,10 @@ std::string zsh_flag(const FlagInfo& flag) {
   const std::string text = zsh_escaped(first_sentence(flag.text));
   for (const std::string& name : flag.names) {
     const std::string value = flag.value.empty() ? "" : base::cat(":", zsh_escaped(flag.value), ":", zsh_action(flag));
-    lines += base::cat("    ", quoted(base::cat(name, "[", text, "]", value)), " \\\n");
+    lines += base::cat("    ", single_quoted(base::cat(name, "[", text, "]", value)), " \\\n");
   }
   if (flag.positional())
-    lines += base::cat("    ", quoted(base::cat(":", zsh_escaped(flag.value), ":", zsh_action(flag))), " \\\n");
+    lines += base::cat("    ", single_quoted(base::cat(":", zsh_escaped(flag.value), ":", zsh_action(flag))), " \\\n");
   return lines;
 }
 
@@ -170,7 +170,7 @@ std::string zsh_function(const CommandInfo& command, const std::vector<std::stri
   if (command.commands.empty()) return text + "    && return\n}\n";
   text += "    '1: :->command' '*:: :->rest'\n  case $state in\n    command)\n      local -a commands=(\n";
   for (const CommandInfo& child : command.commands) {
-    text += base::cat("        ", quoted(base::cat(child.name, ":", zsh_escaped(first_sentence(child.summary)))), "\n");
+    text += base::cat("        ", single_quoted(base::cat(child.name, ":", zsh_escaped(first_sentence(child.summary)))), "\n");
   }
   text += "      )\n      _describe command commands ;;\n    rest)\n      case $line[1] in\n";
   for (const CommandInfo& child : command.commands) {
@@ -209,11 +209,11 @@ std::string fish_flag(const FlagInfo& flag, std::string_view condition) {
   }
   const std::vector<std::string> choices = flag.choices();
   if (!choices.empty()) {
-    line += base::cat(" -x -a ", quoted(joined(choices, " ")));
+    line += base::cat(" -x -a ", single_quoted(joined(choices, " ")));
   } else if (!flag.value.empty()) {
     line += flag.names_file() ? " -r -F" : " -x";
   }
-  return base::cat(line, " -d ", quoted(first_sentence(flag.text)), "\n");
+  return base::cat(line, " -d ", single_quoted(first_sentence(flag.text)), "\n");
 }
 
 std::string fish_script(const CommandInfo& program) {
@@ -228,13 +228,13 @@ std::string fish_script(const CommandInfo& program) {
     if (!below.empty()) {
       before += base::cat(before.empty() ? "" : "; and ", "not __fish_seen_subcommand_from ", joined(below, " "));
     }
-    const std::string here = before.empty() ? std::string() : base::cat("-n ", quoted(before));
+    const std::string here = before.empty() ? std::string() : base::cat("-n ", single_quoted(before));
     for (const CommandInfo& child : command.commands) {
       text += base::cat("complete -c minke ", here, " -f -a ", child.name, " -d ",
-                        quoted(first_sentence(child.summary)), "\n");
+                        single_quoted(first_sentence(child.summary)), "\n");
     }
     if (command.takes_model()) {
-      text += base::cat("complete -c minke ", here, " -a ", quoted(base::cat("(", kModels, ")")), " -d 'Model'\n");
+      text += base::cat("complete -c minke ", here, " -a ", single_quoted(base::cat("(", kModels, ")")), " -d 'Model'\n");
     }
     for (const FlagInfo& flag : command.flags) {
       if (!flag.positional()) text += fish_flag(flag, here);

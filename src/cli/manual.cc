@@ -25,7 +25,7 @@ std::string escaped(std::string_view text) {
 }
 
 /// A request's argument.
-std::string quoted(std::string_view text) {
+std::string roff_quoted(std::string_view text) {
   std::string out = "\"";
   for (const char c : escaped(text)) out += c == '"' ? std::string("\\(dq") : std::string(1, c);
   return out + "\"";
@@ -68,7 +68,7 @@ std::string synopsis(const CommandInfo& command, const std::string& name) {
 }
 
 void write_command(const CommandInfo& command, const std::string& name, std::string& out) {
-  out += base::cat(".SS ", quoted(name), "\n", synopsis(command, name), ".PP\n", escaped(command.summary), "\n",
+  out += base::cat(".SS ", roff_quoted(name), "\n", synopsis(command, name), ".PP\n", escaped(command.summary), "\n",
                    flag_entries(command), literally(command.footer));
   for (const CommandInfo& child : command.commands) write_command(child, base::cat(name, " ", child.name), out);
 }
@@ -76,7 +76,7 @@ void write_command(const CommandInfo& command, const std::string& name, std::str
 }  // namespace
 
 std::string manual_page(const CommandInfo& program, const std::string& version) {
-  std::string page = base::cat(".TH MINKE 1 \"\" ", quoted(base::cat("minke ", version)), " \"User Commands\"\n",
+  std::string page = base::cat(".TH MINKE 1 \"\" ", roff_quoted(base::cat("minke ", version)), " \"User Commands\"\n",
                                ".SH NAME\nminke \\- large language models on the processors you own\n.SH SYNOPSIS\n",
                                synopsis(program, program.name), ".SH DESCRIPTION\n", escaped(program.summary), "\n",
                                flag_entries(program), literally(program.footer), ".SH COMMANDS\n");

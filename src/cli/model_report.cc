@@ -1,7 +1,6 @@
 #include "cli/model_report.h"
 
 #include <algorithm>
-#include <filesystem>
 
 #include "base/cat.h"
 #include "base/error.h"
@@ -15,24 +14,6 @@ namespace minke::cli {
 namespace {
 
 constexpr std::uint64_t kUsualContexts[] = {4096, 32768};
-
-/// Whether `model` is a configuration without weights: a .json file, or a folder (given as a path, for names are looked
-/// up in the store) with config.json alone.
-bool is_configuration(const std::string& model) {
-  namespace fs = std::filesystem;
-  std::error_code ignored;
-  const fs::path path(model);
-  if (path.extension() == ".json") return !model.ends_with(".index.json") && fs::is_regular_file(path, ignored);
-  const bool by_path = model.find('/') != std::string::npos || model == "." || model == "..";
-  if (!by_path || !fs::is_regular_file(path / "config.json", ignored)) return false;
-  if (fs::exists(path / "model.safetensors", ignored) || fs::exists(path / "model.safetensors.index.json", ignored))
-    return false;
-  for (fs::directory_iterator it(path, ignored), end; it != end; it.increment(ignored))
-    if (it->path().extension() == ".gguf" || it->path().extension() == ".safetensors" ||
-        it->path().extension() == ".minke")
-      return false;
-  return true;
-}
 
 void describe_sampling(std::optional<text::Encoding> encoding, text::Thinking thinking, ModelReport& report) {
   const SamplingChoice choice = choose_sampling({}, report.sampling, encoding, thinking);

@@ -58,6 +58,26 @@ std::string shape_path(const std::string& shape, const hub::ModelStore& store) {
   return store.resolve(shape);
 }
 
+bool is_configuration(const std::string& model) {
+  namespace fs = std::filesystem;
+  std::error_code ignored;
+  const fs::path path(model);
+  if (path.extension() == ".json") return !model.ends_with(".index.json") && fs::is_regular_file(path, ignored);
+  const bool by_path = model.find('/') != std::string::npos || model == "." || model == "..";
+  if (!by_path || !fs::is_regular_file(path / "config.json", ignored)) return false;
+  if (fs::exists(path / "model.safetensors", ignored) || fs::exists(path / "model.safetensors.index.json", ignored))
+    return false;
+  for (fs::directory_iterator it(path, ignored), end; it != end; it.increment(ignored))
+    if (it->path().extension() == ".gguf" || it->path().extension() == ".safetensors" ||
+        it->path().extension() == ".minke")
+      return false;
+  return true;
+}
+
+std::shared_ptr<const formats::Checkpoint> open_shape(const std::string& path) {
+  return is_configuration(path) ? formats::Checkpoint::open_config(path) : formats::Checkpoint::open(path);
+}
+
 TextModel open_text_model(const formats::Checkpoint& checkpoint, std::optional<text::Encoding> choice) {
   TextModel result;
   result.tokenizer = text::Tokenizer::open(checkpoint);

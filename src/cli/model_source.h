@@ -21,6 +21,13 @@ std::shared_ptr<const formats::Checkpoint> open_checkpoint(const hub::ModelStore
 /// above the program (a build folder is in its source tree); else a model of the store, with that one's errors.
 std::string shape_path(const std::string& shape, const hub::ModelStore& store);
 
+/// Whether `model` is a configuration without weights: a .json file, or a folder (given as a path, for names are looked
+/// up in the store) with config.json alone.
+bool is_configuration(const std::string& model);
+
+/// The configuration at `path` (see shape_path), with or without weights beside it.
+std::shared_ptr<const formats::Checkpoint> open_shape(const std::string& path);
+
 /// What is needed to turn text into tokens and back.
 struct TextModel {
   std::unique_ptr<text::Tokenizer> tokenizer;

@@ -516,6 +516,11 @@ def test_bench(suite):
                 and re.search(r"\| +pp8 \| +[\d.]+ ± [\d.]+ \|$", rows[2]), table.stdout)
     read = list(csv.DictReader(table.stderr.decode().splitlines()))
     suite.check("bench: -oe", len(read) == 4 and read[0]["n_ubatch"] == "4" and float(read[0]["avg_ts"]) > 0, table.stderr)
+    layer = suite.run("bench", "--layer", "deepseek-r1-distill-qwen-1.5b", "--rows", "1", "-d", "64", "--types", "Q4_K",
+                      "-r", "1", "--bandwidth", "100", "-o", "json")
+    parts = json.loads(layer.stdout) if layer.returncode == 0 else []
+    suite.check("bench --layer: a name in data/shapes", {"attention"} <= {p["part"] for p in parts}
+                and any(p.get("projected_bandwidth") == 100e9 for p in parts), layer.stderr or parts)
     frontiers = suite.run("bench", model, "--frontiers", "16,32,64", "-n", "2", "-r", "2")
     read = list(csv.DictReader(frontiers.stdout.decode().splitlines()))
     suite.check("bench: frontiers", [(r["n_ctx"], r["n_prompt"]) for r in read] == [("16", "16"), ("32", "16"), ("64", "32")]

