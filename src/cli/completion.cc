@@ -64,9 +64,9 @@ std::string bash_value(const FlagInfo& flag) {
   const std::vector<std::string> choices = flag.choices();
   if (choices.empty() && !flag.names_file()) return {};
   return base::cat("        ", joined(flag.names, "|"), ") ",
-                   choices.empty()
-                       ? "COMPREPLY=($(compgen -f -- \"$current\"))"
-                       : base::cat("COMPREPLY=($(compgen -W ", single_quoted(joined(choices, " ")), " -- \"$current\"))"),
+                   choices.empty() ? "COMPREPLY=($(compgen -f -- \"$current\"))"
+                                   : base::cat("COMPREPLY=($(compgen -W ", single_quoted(joined(choices, " ")),
+                                               " -- \"$current\"))"),
                    "; return ;;\n");
 }
 
@@ -78,7 +78,8 @@ std::string bash_script(const CommandInfo& program) {
   for_each_command(program, path, [&](const CommandInfo& command, const std::vector<std::string>& words) {
     const std::string name = joined(words, " ");
     if (!command.commands.empty()) {
-      known += base::cat("      ", single_quoted(name), ") names=", single_quoted(joined(command_names(command), " ")), " ;;\n");
+      known += base::cat("      ", single_quoted(name), ") names=", single_quoted(joined(command_names(command), " ")),
+                         " ;;\n");
     }
     std::string behind;
     for (const FlagInfo& flag : command.flags) {
@@ -170,7 +171,8 @@ std::string zsh_function(const CommandInfo& command, const std::vector<std::stri
   if (command.commands.empty()) return text + "    && return\n}\n";
   text += "    '1: :->command' '*:: :->rest'\n  case $state in\n    command)\n      local -a commands=(\n";
   for (const CommandInfo& child : command.commands) {
-    text += base::cat("        ", single_quoted(base::cat(child.name, ":", zsh_escaped(first_sentence(child.summary)))), "\n");
+    text += base::cat("        ", single_quoted(base::cat(child.name, ":", zsh_escaped(first_sentence(child.summary)))),
+                      "\n");
   }
   text += "      )\n      _describe command commands ;;\n    rest)\n      case $line[1] in\n";
   for (const CommandInfo& child : command.commands) {
@@ -234,7 +236,8 @@ std::string fish_script(const CommandInfo& program) {
                         single_quoted(first_sentence(child.summary)), "\n");
     }
     if (command.takes_model()) {
-      text += base::cat("complete -c minke ", here, " -a ", single_quoted(base::cat("(", kModels, ")")), " -d 'Model'\n");
+      text +=
+          base::cat("complete -c minke ", here, " -a ", single_quoted(base::cat("(", kModels, ")")), " -d 'Model'\n");
     }
     for (const FlagInfo& flag : command.flags) {
       if (!flag.positional()) text += fish_flag(flag, here);

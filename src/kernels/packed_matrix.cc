@@ -164,7 +164,7 @@ class Packer {
       for (std::size_t b = 0; b < scale_cols; ++b) {
         std::uint32_t bits;
         std::memcpy(&bits, source_.scales.data() + 4 * (scale_row * scale_cols + b), 4);
-        if ((bits & 0x7f800000U) == 0x7f800000U) bad(first + n, b * kF8Block);
+        if ((bits & 0x7f800000U) >= 0x7b800000U) bad(first + n, b * kF8Block);  // kernels take 256 times the scale
         std::memcpy(scales + 4 * (kTileOutputs * b + n), &bits, 4);
       }
     }

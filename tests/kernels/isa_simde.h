@@ -156,6 +156,8 @@ inline void masked_store(float* p, std::uint16_t mask, simde__m512 a) {
 #define _mm512_cvtepi32_epi8 simde_missing::narrow<simde__m128i, std::uint8_t>
 #undef _mm512_cvtepi32_ps
 #define _mm512_cvtepi32_ps simde_missing::int_to_float
+#undef _mm512_cvtepi8_epi16
+#define _mm512_cvtepi8_epi16 simde_mm512_cvtepi8_epi16
 #undef _mm512_cvtepi8_epi32
 #define _mm512_cvtepi8_epi32 simde_missing::widen<std::int8_t>
 #undef _mm512_cvtepu16_epi32
@@ -198,6 +200,8 @@ inline void masked_store(float* p, std::uint16_t mask, simde__m512 a) {
 #define _mm512_mul_ps simde_mm512_mul_ps
 #undef _mm512_or_si512
 #define _mm512_or_si512 simde_mm512_or_si512
+#undef _mm512_set1_epi16
+#define _mm512_set1_epi16 simde_mm512_set1_epi16
 #undef _mm512_set1_epi32
 #define _mm512_set1_epi32 simde_mm512_set1_epi32
 #undef _mm512_set1_epi8
@@ -208,6 +212,8 @@ inline void masked_store(float* p, std::uint16_t mask, simde__m512 a) {
 #define _mm512_setzero_ps simde_mm512_setzero_ps
 #undef _mm512_shuffle_epi8
 #define _mm512_shuffle_epi8 simde_mm512_shuffle_epi8
+#undef _mm512_slli_epi16
+#define _mm512_slli_epi16 simde_mm512_slli_epi16
 #undef _mm512_slli_epi16
 #define _mm512_slli_epi16 simde_mm512_slli_epi16
 #undef _mm512_slli_epi32

@@ -155,6 +155,15 @@ TEST(IsaWrapper, HalvesAndBf16) {
     for (std::size_t i = 1; i < 64; i += 2) x.bytes[i] &= 0xbf;  // finite halves
     EXPECT_SAME(float_bytes, S::load_f16(x.halves()));
     EXPECT_SAME(float_bytes, S::load_f8(x.bytes));
+    const auto eights = [&x](auto wrapper) {
+      using S = decltype(wrapper);
+      typename S::F first, second;
+      S::load_f8_pair(x.bytes, first, second);
+      auto all = float_bytes(first);
+      for (const std::uint8_t byte : float_bytes(second)) all.push_back(byte);
+      return all;
+    };
+    EXPECT_EQ(eights(A()), eights(B()));
     EXPECT_EQ(pairs(A(), true), pairs(B(), true));
   }
 }

@@ -60,7 +60,7 @@ void linear_float(const LinearTask& task) noexcept {
     case DType::mxfp4:
       return linear_float_with(task, &decode_quantised<DType::mxfp4>);
     case DType::f8_e4m3:
-      return linear_float_with(task, &decode_f8);
+      return linear_f8(task);
   }
 }
 

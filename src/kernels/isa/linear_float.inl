@@ -51,13 +51,35 @@ void decode_pairs(const LinearTask& task, std::size_t tile, std::size_t first, s
   }
 }
 
+/// A tile's FP8 weights: for each input 16 bytes, then 16 scales for each kF8Block inputs.
+struct F8Tile {
+  const std::uint8_t* weights;
+  const float* scales;
+
+  F8Tile(const LinearTask& task, std::size_t tile)
+      : weights(task.tiles + tile * task.tile_bytes),
+        scales(reinterpret_cast<const float*>(weights + 16 * task.cols)) {}
+
+  /// 256 times the scale: the bytes are widened to a 256th of their value.
+  [[nodiscard]] Simd::F scale(std::size_t input) const {
+    return Simd::mul(Simd::load(scales + 16 * (input / minke::kernels::kF8Block)), Simd::set1(256.0F));
+  }
+};
+
 void decode_f8(const LinearTask& task, std::size_t tile, std::size_t first, std::size_t count, float (*out)[16]) {
-  const std::uint8_t* weights = task.tiles + tile * task.tile_bytes;
-  const auto* scales = reinterpret_cast<const float*>(weights + 16 * task.cols);
-  weights += 16 * first;
-  for (std::size_t k = 0; k < count; ++k) {
-    const Simd::F scale = Simd::load(scales + 16 * ((first + k) / minke::kernels::kF8Block));
-    Simd::store(out[k], Simd::mul(Simd::load_f8(weights + 16 * k), scale));
+  const F8Tile part(task, tile);
+  const std::uint8_t* at = part.weights + 16 * first;
+  for (std::size_t block = 0; block < count; block += minke::kernels::kF8Block) {
+    const std::size_t end = count - block < minke::kernels::kF8Block ? count : block + minke::kernels::kF8Block;
+    const Simd::F scale = part.scale(first + block);
+    std::size_t k = block;
+    for (; k + 2 <= end; k += 2) {
+      Simd::F even, odd;
+      Simd::load_f8_pair(at + 16 * k, even, odd);
+      Simd::store(out[k], Simd::mul(even, scale));
+      Simd::store(out[k + 1], Simd::mul(odd, scale));
+    }
+    if (k < end) Simd::store(out[k], Simd::mul(Simd::load_f8(at + 16 * k), scale));
   }
 }
 
@@ -137,6 +159,67 @@ void linear_plain_row(const LinearTask& task) {
   for (; tile < task.tile_count; ++tile) multiply_plain_row<kType, 1>(task, tile);
 }
 
+/// A few rows times kTiles tiles of FP8. Widening the weights is what takes the time then, so nothing is stored between
+/// that and the products.
+template <int kTiles, int kRows>
+void multiply_f8_rows(const LinearTask& task, std::size_t tile) {
+  constexpr int kSums = kTiles * kRows;
+  const auto at = [&](int t) __attribute__((always_inline)) {
+    return F8Tile(task, tile + static_cast<std::size_t>(t));
+  };
+  const auto input = [&](int r, std::size_t k) __attribute__((always_inline)) {
+    return Simd::set1(task.x[static_cast<std::size_t>(r) * task.ldx + k]);
+  };
+  Simd::F total[kSums], part[kSums], scale[kTiles];
+#pragma GCC unroll 8
+  for (int i = 0; i < kSums; ++i) total[i] = part[i] = Simd::zero();
+  for (std::size_t block = 0; block < task.cols; block += minke::kernels::kF8Block) {
+    const std::size_t left = task.cols - block;
+    const std::size_t end = left < minke::kernels::kF8Block ? task.cols : block + minke::kernels::kF8Block;
+#pragma GCC unroll 4
+    for (int t = 0; t < kTiles; ++t) scale[t] = at(t).scale(block);
+    std::size_t k = block;
+    for (; k + 2 <= end; k += 2) {
+#pragma GCC unroll 4
+      for (int t = 0; t < kTiles; ++t) {
+        Simd::F even, odd;
+        Simd::load_f8_pair(at(t).weights + 16 * k, even, odd);
+        even = Simd::mul(even, scale[t]);
+        odd = Simd::mul(odd, scale[t]);
+#pragma GCC unroll 4
+        for (int r = 0; r < kRows; ++r) {
+          part[r * kTiles + t] = Simd::fma(input(r, k), even, part[r * kTiles + t]);
+          part[r * kTiles + t] = Simd::fma(input(r, k + 1), odd, part[r * kTiles + t]);
+        }
+      }
+    }
+    if (k < end) {
+#pragma GCC unroll 4
+      for (int t = 0; t < kTiles; ++t) {
+        const Simd::F weights = Simd::mul(Simd::load_f8(at(t).weights + 16 * k), scale[t]);
+#pragma GCC unroll 4
+        for (int r = 0; r < kRows; ++r) part[r * kTiles + t] = Simd::fma(input(r, k), weights, part[r * kTiles + t]);
+      }
+    }
+    if (end % kSumInputs != 0 && end != task.cols) continue;
+#pragma GCC unroll 8
+    for (int i = 0; i < kSums; ++i) {
+      total[i] = Simd::add(total[i], part[i]);
+      part[i] = Simd::zero();
+    }
+  }
+#pragma GCC unroll 8
+  for (int i = 0; i < kSums; ++i)
+    store_output(task, tile + static_cast<std::size_t>(i % kTiles), static_cast<std::size_t>(i / kTiles), total[i]);
+}
+
+template <int kTiles, int kRows>
+void linear_f8_rows(const LinearTask& task) {
+  std::size_t tile = 0;
+  for (; task.tile_count - tile >= kTiles; tile += kTiles) multiply_f8_rows<kTiles, kRows>(task, tile);
+  for (; tile < task.tile_count; ++tile) multiply_f8_rows<1, kRows>(task, tile);
+}
+
 using DecodeFloats = void (*)(const LinearTask&, std::size_t tile, std::size_t first, std::size_t count,
                               float (*out)[16]);
 
@@ -160,6 +243,21 @@ void linear_float_with(const LinearTask& task, DecodeFloats decode) {
       }
       for (std::size_t r = 0; r < rows; ++r) store_output(task, tile, row + r, Simd::load(sums.v[r]));
     }
+  }
+}
+
+void linear_f8(const LinearTask& task) {
+  switch (task.rows) {
+    case 1:
+      return linear_f8_rows<4, 1>(task);
+    case 2:
+      return linear_f8_rows<4, 2>(task);
+    case 3:
+      return linear_f8_rows<2, 3>(task);
+    case 4:
+      return linear_f8_rows<2, 4>(task);
+    default:
+      return linear_float_with(task, &decode_f8);
   }
 }
 

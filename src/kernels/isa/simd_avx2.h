@@ -63,9 +63,14 @@ struct Simd {
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), packed);
   }
   static F load_f8(const std::uint8_t* p) {
-    const __m256i halves = f8_halves(_mm256_cvtepu8_epi16(load128(p)));
-    return mul({_mm256_cvtph_ps(_mm256_castsi256_si128(halves)), _mm256_cvtph_ps(_mm256_extracti128_si256(halves, 1))},
-               set1(256.0F));
+    // The byte's sign fills the upper one; of what is shifted, bit 14 is the copy that a half's exponent must not have.
+    const __m256i words = _mm256_slli_epi16(_mm256_cvtepi8_epi16(load128(p)), 7);
+    const __m256i halves = _mm256_and_si256(words, _mm256_set1_epi16(static_cast<short>(0xbf80)));
+    return {_mm256_cvtph_ps(_mm256_castsi256_si128(halves)), _mm256_cvtph_ps(_mm256_extracti128_si256(halves, 1))};
+  }
+  static void load_f8_pair(const std::uint8_t* p, F& first, F& second) {
+    first = load_f8(p);
+    second = load_f8(p + 16);
   }
   static F load_f16(const std::uint16_t* p) { return {_mm256_cvtph_ps(load128(p)), _mm256_cvtph_ps(load128(p + 8))}; }
 
@@ -229,11 +234,6 @@ struct Simd {
   }
 
  private:
-  /// E4M3 in the low bytes to fp16 of 1/256 the value: the exponent's bias is 8 more, subnormals stay subnormal.
-  static __m256i f8_halves(__m256i bytes) {
-    const __m256i sign = _mm256_and_si256(_mm256_slli_epi16(bytes, 8), _mm256_set1_epi16(-32768));
-    return _mm256_or_si256(sign, _mm256_and_si256(_mm256_slli_epi16(bytes, 7), _mm256_set1_epi16(0x3f80)));
-  }
   static __m128i load128(const void* p) { return _mm_loadu_si128(static_cast<const __m128i*>(p)); }
   static __m256i load256(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
   static __m256i broadcast4(const std::int8_t* p) {

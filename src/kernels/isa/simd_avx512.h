@@ -43,11 +43,15 @@ struct Simd {
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtepi32_epi16(_mm512_mask_mov_epi32(even, nan, quiet)));
   }
   static F load_f8(const std::uint8_t* p) {
-    // To fp16 of 1/256 the value: the exponent's bias is 8 more, subnormals stay subnormal.
-    const I bytes = widen_u8(p);
-    const I sign = _mm512_and_si512(_mm512_slli_epi32(bytes, 8), _mm512_set1_epi32(0x8000));
-    const I rest = _mm512_and_si512(_mm512_slli_epi32(bytes, 7), _mm512_set1_epi32(0x3f80));
-    return _mm512_mul_ps(_mm512_cvtph_ps(_mm512_cvtepi32_epi16(_mm512_or_si512(sign, rest))), _mm512_set1_ps(256.0F));
+    const I bytes = _mm512_slli_epi32(_mm512_cvtepi8_epi32(load128(p)), 7);
+    return _mm512_cvtph_ps(_mm512_cvtepi32_epi16(_mm512_and_si512(bytes, _mm512_set1_epi32(0xbf80))));
+  }
+  static void load_f8_pair(const std::uint8_t* p, F& first, F& second) {
+    // The byte's sign fills the upper one; of what is shifted, bit 14 is the copy that a half's exponent must not have.
+    const I words = _mm512_slli_epi16(_mm512_cvtepi8_epi16(load256(p)), 7);
+    const I halves = _mm512_and_si512(words, _mm512_set1_epi16(static_cast<short>(0xbf80)));
+    first = _mm512_cvtph_ps(_mm512_castsi512_si256(halves));
+    second = _mm512_cvtph_ps(_mm512_extracti64x4_epi64(halves, 1));
   }
   static F load_f16(const std::uint16_t* p) { return _mm512_cvtph_ps(load256(p)); }
 

@@ -73,7 +73,11 @@ struct Simd {
       return vorrq_u16(vshlq_n_u16(vandq_u16(v, vdupq_n_u16(0x80)), 8),
                        vshlq_n_u16(vandq_u16(v, vdupq_n_u16(0x7f)), 7));
     };
-    return mul(widen_f16(half(vmovl_u8(vget_low_u8(x))), half(vmovl_high_u8(x))), set1(256.0F));
+    return widen_f16(half(vmovl_u8(vget_low_u8(x))), half(vmovl_high_u8(x)));
+  }
+  static void load_f8_pair(const std::uint8_t* p, F& first, F& second) {
+    first = load_f8(p);
+    second = load_f8(p + 16);
   }
 
   static F add(F x, F y) {

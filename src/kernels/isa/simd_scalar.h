@@ -72,12 +72,18 @@ struct Simd {
       p[i] = static_cast<std::uint16_t>(nan ? (u >> 16) | 0x40U : (u + 0x7fffU + ((u >> 16) & 1U)) >> 16);
     }
   }
-  /// Sixteen FP8 values (E4M3, no NaN among them), exactly.
+  /// Sixteen FP8 values (E4M3, no NaN among them), exactly a 256th of each: with the exponent where a half has it,
+  /// whose bias is 8 more; subnormals stay subnormal.
   static F load_f8(const std::uint8_t* p) {
     F r;
     for (int i = 0; i < 16; ++i)
-      r.v[i] = half_value(static_cast<std::uint16_t>((p[i] & 0x80U) << 8 | (p[i] & 0x7fU) << 7)) * 256.0F;
+      r.v[i] = half_value(static_cast<std::uint16_t>((p[i] & 0x80U) << 8 | (p[i] & 0x7fU) << 7));
     return r;
+  }
+  /// Of 32 bytes the first sixteen and the others.
+  static void load_f8_pair(const std::uint8_t* p, F& first, F& second) {
+    first = load_f8(p);
+    second = load_f8(p + 16);
   }
   /// IEEE halves widened (finite ones; exact).
   static F load_f16(const std::uint16_t* p) {
