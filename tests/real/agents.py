@@ -35,7 +35,7 @@ TURNS = 2
 # What runs commands is called, and the property that is the command.
 SHELLS = ("shell_command", "exec_command", "shell", "bash", "run_shell_command")
 COMMANDS = ("command", "cmd")
-SECONDS = 600
+SECONDS = 1800
 
 
 def skip(why):
