@@ -1,4 +1,4 @@
-"""Coding agents from npm complete two tool turns against `minke serve` with Qwen2.5-Coder-0.5B: opencode, Codex, Qwen Code, in the
+"""Coding agents from npm complete two tool turns against `minke serve` with Qwen2.5-Coder-0.5B: opencode and Codex, in the
 versions that agents/package-lock.json has.
 
 So small a model does not know what to do with an agent's tools. A proxy between the two makes it call, in its first two turns, the
@@ -33,7 +33,7 @@ SAID = "whale-42"
 COMMAND = "echo " + SAID
 TURNS = 2
 # What runs commands is called, and the property that is the command.
-SHELLS = ("shell_command", "exec_command", "shell", "bash", "run_shell_command")
+SHELLS = ("shell_command", "exec_command", "shell", "bash")
 COMMANDS = ("command", "cmd")
 SECONDS = 1800
 
@@ -203,16 +203,7 @@ def codex(folder, home, url):
     return ["node_modules/.bin/codex", "exec", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox", TASK], {"CODEX_HOME": home}
 
 
-def qwen_code(folder, home, url):
-    settings = {"security": {"auth": {"selectedType": "openai"}}, "privacy": {"usageStatisticsEnabled": False},
-                "general": {"disableAutoUpdate": True}, "telemetry": {"enabled": False}}
-    os.makedirs(os.path.join(home, ".qwen"))
-    with open(os.path.join(home, ".qwen", "settings.json"), "w", encoding="utf-8") as file:
-        json.dump(settings, file)
-    return ["node_modules/.bin/qwen", "--yolo", "--prompt", TASK], {"OPENAI_API_KEY": "none", "OPENAI_BASE_URL": url, "OPENAI_MODEL": MODEL}
-
-
-AGENTS = {"opencode": opencode, "codex": codex, "qwen-code": qwen_code}
+AGENTS = {"opencode": opencode, "codex": codex}
 
 
 class Suite(Checks):
