@@ -11,8 +11,8 @@ import re
 import shutil
 import sys
 
-DEBIAN = ["libboost1.81-dev", "libboost-dev", "libcli11-dev", "libedit-dev", "libbsd-dev", "libmd-dev", "libncurses-dev", "libssl-dev",
-          "libstdc++-12-dev"]
+DEBIAN = ["libboost1.81-dev", "libboost-dev", "libcli11-dev", "libedit-dev", "libbsd-dev", "libmd-dev", "libncurses-dev", "libre2-dev",
+          "libssl-dev", "libstdc++-12-dev"]
 NAMES = re.compile(r"(licen[cs]e|copying|notice)", re.IGNORECASE)
 
 

@@ -31,7 +31,6 @@
 #include "cli/reply_printer.h"
 #include "cli/sampling_choice.h"
 #include "cli/text_format.h"
-#include "text/vote.h"
 
 namespace minke::cli {
 namespace {
@@ -178,7 +177,7 @@ std::string reply_json(const Reply& reply, const engine::SamplingParams& samplin
   return boost::json::serialize(object) + "\n";
 }
 
-std::string samples_json(std::span<const Reply> replies, const std::optional<text::Vote>& vote,
+std::string samples_json(std::span<const Reply> replies, const std::optional<Vote>& vote,
                          const engine::SamplingParams& sampling) {
   boost::json::object object;
   boost::json::array samples;
@@ -200,11 +199,11 @@ std::string samples_json(std::span<const Reply> replies, const std::optional<tex
 /// The winning reply, or all of them, and what the vote says.
 int show_samples(const Session& session, const RunFlags& flags, std::span<const Reply> replies,
                  const engine::SamplingParams& sampling) {
-  std::optional<text::Vote> vote;
+  std::optional<Vote> vote;
   if (!flags.vote.empty()) {
     std::vector<std::string> contents;
     for (const Reply& reply : replies) contents.push_back(reply.content);
-    vote = text::vote(contents, text::AnswerRule::parse(flags.vote));
+    vote = cli::vote(contents, AnswerRule::parse(flags.vote));
   }
   Output out(STDOUT_FILENO, "standard output");
   if (flags.json) {
@@ -243,7 +242,7 @@ int show_samples(const Session& session, const RunFlags& flags, std::span<const 
 
 int answer_once(const Session& session, const RunFlags& flags, const std::string& given) {
   const std::optional<constrain::Grammar> grammar = read_grammar(flags.reply.constraint);
-  if (!flags.vote.empty()) (void)text::AnswerRule::parse(flags.vote);  // before the weights are loaded
+  if (!flags.vote.empty()) (void)AnswerRule::parse(flags.vote);  // before the weights are loaded
   Opened opened = open_model(session, flags);
   const Prompt prompt = make_prompt(flags, opened.text, given);
   const auto model = load(session, flags, std::move(opened));

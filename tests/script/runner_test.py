@@ -144,7 +144,7 @@ class BootstrapTest(unittest.TestCase):
                 made = ""
             return result.returncode, result.stdout + result.stderr, made
 
-    ALL_BUT_LIBEDIT = ("g++", "cmake", "ninja-build", "libboost1.81-dev", "libcli11-dev", "libssl-dev", "pkg-config", "python3", "python3-pip",
+    ALL_BUT_LIBEDIT = ("g++", "cmake", "ninja-build", "libboost1.81-dev", "libcli11-dev", "libre2-dev", "libssl-dev", "pkg-config", "python3", "python3-pip",
                       "cargo-web")
 
     def test_root_installs_what_is_missing(self):

@@ -2,33 +2,44 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "text/pattern.h"
+namespace re2 {
+class RE2;
+}
 
-namespace minke::text {
+namespace minke::cli {
 
 /// How a reply's answer is found in its content (thinking left out).
 class AnswerRule {
  public:
-  /// "last-number", "boxed" or "regex:PATTERN" (pattern.h: the last match's first group, or the whole match);
-  /// Error(invalid_argument) otherwise.
+  static constexpr std::size_t kMaxPattern = 1024;  ///< bytes
+  /// Of a pattern's program and its automata. RE2 takes a work that is at most the product of program and text.
+  static constexpr std::size_t kMaxMemory = std::size_t{2} << 20;
+  /// A pattern is looked for in so much of a reply's end, where an answer stands.
+  static constexpr std::size_t kMaxSearched = std::size_t{64} << 10;
+  /// Of the searches for one reply's matches, each of which may read on to the end.
+  static constexpr double kMaxSeconds = 2;
+
+  /// "last-number", "boxed" or "regex:PATTERN", in RE2's syntax, over UTF-8; Error(invalid_argument) otherwise.
   static AnswerRule parse(std::string_view name);
 
   /// None when there is none. Equal answers have equal texts:
   ///  - last-number: the last decimal number; "1,234.50" and "+1234.5" are "1234.5";
   ///  - boxed: what the last \boxed{...} holds, without blanks;
-  ///  - regex: without blanks around it.
+  ///  - regex: the first group of the last of the matches that do not overlap, or the whole match where there is no
+  ///    group; without blanks around it. Error(overloaded) after kMaxSeconds.
   std::optional<std::string> extract(std::string_view content) const;
 
  private:
   enum class Kind { last_number, boxed, regex };
   Kind kind_ = Kind::last_number;
-  std::optional<Pattern> pattern_;
+  std::shared_ptr<const re2::RE2> pattern_;  ///< copies share it
 };
 
 struct Vote {
@@ -41,4 +52,4 @@ struct Vote {
 /// Of equally frequent answers the one that was given first.
 Vote vote(std::span<const std::string> contents, const AnswerRule& rule);
 
-}  // namespace minke::text
+}  // namespace minke::cli

@@ -1,10 +1,13 @@
-#include "text/vote.h"
+#include "cli/vote.h"
+
+#include <re2/re2.h>
 
 #include <algorithm>
+#include <chrono>
 
 #include "base/error.h"
 
-namespace minke::text {
+namespace minke::cli {
 namespace {
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
@@ -85,6 +88,48 @@ std::string trimmed(std::string_view text) {
   return begin == text.size() ? std::string() : std::string(text.substr(begin, end - begin + 1));
 }
 
+std::shared_ptr<const re2::RE2> compiled(std::string_view pattern) {
+  if (pattern.empty() || pattern.size() > AnswerRule::kMaxPattern)
+    throw base::Error(base::ErrorCode::invalid_argument, base::cat("regular expression: expected 1 to ",
+                                                                   AnswerRule::kMaxPattern, " bytes, got ",
+                                                                   pattern.size()));
+  re2::RE2::Options options;
+  options.set_log_errors(false);
+  options.set_max_mem(static_cast<std::int64_t>(AnswerRule::kMaxMemory));
+  auto result = std::make_shared<const re2::RE2>(re2::StringPiece(pattern.data(), pattern.size()), options);
+  if (!result->ok())
+    throw base::Error(base::ErrorCode::invalid_argument, base::cat("regular expression: ", result->error()),
+                      "The syntax is RE2's: https://github.com/google/re2/wiki/Syntax");
+  return result;
+}
+
+bool inside_character(std::string_view text, std::size_t at) {
+  return at < text.size() && (static_cast<unsigned char>(text[at]) & 0xC0) == 0x80;
+}
+
+/// The first group, or the whole, of the last match.
+std::optional<std::string_view> last_match(const re2::RE2& pattern, std::string_view text) {
+  const auto start = std::chrono::steady_clock::now();
+  const re2::StringPiece whole(text.data(), text.size());
+  const int parts = pattern.NumberOfCapturingGroups() > 0 ? 2 : 1;
+  std::optional<std::string_view> last;
+  std::size_t from = text.size() - std::min(text.size(), AnswerRule::kMaxSearched);
+  while (inside_character(text, from)) ++from;
+  while (from <= text.size()) {
+    re2::StringPiece found[2];
+    if (!pattern.Match(whole, from, text.size(), re2::RE2::UNANCHORED, found, parts)) break;
+    const re2::StringPiece& answer = found[parts > 1 && found[1].data() != nullptr ? 1 : 0];
+    last = std::string_view(answer.data(), answer.size());
+    from = static_cast<std::size_t>(found[0].data() - text.data()) + found[0].size();
+    // After an empty one at the next character.
+    if (found[0].empty()) ++from;
+    while (inside_character(text, from)) ++from;
+    if (std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() > AnswerRule::kMaxSeconds)
+      throw base::Error(base::ErrorCode::overloaded, "regular expression: the search takes too long in this reply");
+  }
+  return last;
+}
+
 }  // namespace
 
 AnswerRule AnswerRule::parse(std::string_view name) {
@@ -95,7 +140,7 @@ AnswerRule AnswerRule::parse(std::string_view name) {
     rule.kind_ = Kind::boxed;
   } else if (name.starts_with(kRegex)) {
     rule.kind_ = Kind::regex;
-    rule.pattern_.emplace(name.substr(kRegex.size()));
+    rule.pattern_ = compiled(name.substr(kRegex.size()));
   } else {
     throw base::Error(base::ErrorCode::invalid_argument,
                       base::cat("vote: expected last-number, boxed or regex:PATTERN, got ", name));
@@ -106,9 +151,9 @@ AnswerRule AnswerRule::parse(std::string_view name) {
 std::optional<std::string> AnswerRule::extract(std::string_view content) const {
   if (kind_ == Kind::last_number) return last_number(content);
   if (kind_ == Kind::boxed) return last_boxed(content);
-  const std::optional<Pattern::Match> match = pattern_->find_last(content);
+  const std::optional<std::string_view> match = last_match(*pattern_, content);
   if (!match) return std::nullopt;
-  return trimmed(match->group.value_or(content.substr(match->begin, match->end - match->begin)));
+  return trimmed(*match);
 }
 
 Vote vote(std::span<const std::string> contents, const AnswerRule& rule) {
@@ -127,4 +172,4 @@ Vote vote(std::span<const std::string> contents, const AnswerRule& rule) {
   return result;
 }
 
-}  // namespace minke::text
+}  // namespace minke::cli
