@@ -53,7 +53,7 @@ std::size_t tokenize(const void* user, const std::uint8_t* bytes, std::size_t si
 }
 
 // The library's limits bound single masks, to some tens of milliseconds, but not what it takes to go on with a token
-// (seconds, for an ambiguous grammar), nor all masks of a reply together; and the step waits for a mask. So a reply's
+// (seconds, for an ambiguous grammar), nor all masks of a reply together; and others' masks wait for it. So a reply's
 // grammar has 1 s of processor time to begin with and 20 ms with each token: masks of ordinary grammars, over 152k
 // tokens, take a hundredth of that.
 constexpr TimeAllowance::Rates kTime{.first = std::chrono::seconds(1), .each = std::chrono::milliseconds(20)};

@@ -7,12 +7,22 @@
 #include "engine/share_rows.h"
 
 namespace minke::engine {
+namespace {
+
+/// Of a step's own time, what it may take longer for masks that are nearly there, and at least so long: a reply that
+/// sits out loses its guesses.
+constexpr double kMaskPatience = 0.125;
+constexpr double kLeastPatience = 0.0005;  // seconds
+
+}  // namespace
 
 bool Core::step() {
   collect_loads();
   if (running() + waiting() > 0) end_measured();
   for (const auto& sequence : running_)
     if (sequence->record->cancelled.load(std::memory_order_acquire)) finish(*sequence, FinishReason::cancelled);
+  remove_finished();
+  draw_held();
   remove_finished();
   admit();
   if (!plan()) return false;
@@ -25,6 +35,8 @@ bool Core::step() {
   std::size_t decoding = 0;
   for (const Slice& slice : slices_) decoding += slice.sequence->decoding() ? slice.rows : 0;
   cost_.learn(decoding, batch_.size() - decoding, seconds);
+  const std::chrono::duration<double> patience(std::max(kMaskPatience * seconds, kLeastPatience));
+  masks_until_ = Clock::now() + std::chrono::duration_cast<Clock::duration>(patience);
   for (const Slice& slice : slices_) take_outputs(slice);
   remove_finished();
   return true;
@@ -38,6 +50,9 @@ bool Core::plan() {
     if (drafter_) plan_drafts();
     plan_prefill();
     if (!slices_.empty()) return true;
+    // A mask that comes wakes the engine.
+    if (std::all_of(running_.begin(), running_.end(), [](const auto& sequence) { return !sequence->held.empty(); }))
+      return false;
     preempt_youngest();
   }
   return false;
@@ -57,16 +72,19 @@ bool Core::plan_decode() {
 
 void Core::plan_prefill() {
   pending_.clear();
-  std::size_t prompts = 0;
+  std::size_t prompts = 0, held = 0;
   for (const auto& sequence : running_) {
     pending_.push_back(sequence->decoding() ? 0 : sequence->pending());
     prompts += pending_.back() > 0 ? 1 : 0;
+    held += sequence->held.empty() ? 0 : 1;
   }
   if (prompts == 0) return;
   std::size_t decoding = 0;
   for (const Slice& slice : slices_) decoding += slice.rows;
-  const std::size_t budget =
-      std::min(cost_.prefill_rows(decoding, prompts), workspace_.max_rows - std::min(workspace_.max_rows, decoding));
+  // Who waits for a mask will want the next step soon.
+  const std::size_t timely = cost_.prefill_rows(decoding + held, prompts);
+  const std::size_t wanted = slices_.empty() ? std::max(timely, StepCost::kLeastRows) : timely;
+  const std::size_t budget = std::min(wanted, workspace_.max_rows - std::min(workspace_.max_rows, decoding));
   rows_.resize(pending_.size());
   share_rows(pending_, budget, rows_);
   std::size_t scores = kScoreRows;
@@ -121,6 +139,7 @@ void Core::preempt_youngest() {
   places_ -= 1 + sequence->unforked;
   drop_blocks(*sequence);
   sequence->pooled.clear();
+  sequence->held.clear();
   ++preemptions_;
   // In order of arrival, which ids have.
   const auto at =

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -37,15 +38,15 @@ struct CoreOptions {
   FairQueueOptions queue;
   bool speculate = false;
   DiskCacheOptions disk;
-  /// Called on any thread: when a wait for the disk is over, and with a line of text when the disk fails.
+  /// Called on any thread: when a wait for the disk or for a mask is over, and with a line of text when the disk fails.
   std::function<void()> wake;
   std::function<void(const std::string&)> warn;
 };
 
 /// A step: finished and cancelled replies have left; waiting ones are admitted while there are places and blocks; every
 /// decoding reply has one row, and prompts share the rows that StepCost allows; the model runs; replies whose last
-/// token was among the rows draw one. When blocks run out, the youngest gives its own up and is computed again later,
-/// which gives the same bits.
+/// token was among the rows draw one; where a constrained one's mask is not there, the reply sits steps out until it is.
+/// When blocks run out, the youngest gives its own up and is computed again later, which gives the same bits.
 class Core {
  public:
   using Clock = std::chrono::steady_clock;
@@ -145,9 +146,11 @@ class Core {
   void pool_hidden(Sequence& sequence, const Slice& slice);
   void fork(Sequence& sequence, std::span<float> logits);
   TokenId draw(Sequence& sequence, std::span<float> logits);
+  std::optional<TokenId> draw_or_hold(Sequence& sequence, std::span<float> logits);
+  void draw_held();
   TokenId sample(const Sequence& sequence, std::span<float> logits);
   MaskWorker& masks() {
-    if (!masks_) masks_ = std::make_unique<MaskWorker>();
+    if (!masks_) masks_ = std::make_unique<MaskWorker>(options_.wake);
     return *masks_;
   }
   void finish(Sequence& sequence, FinishReason reason, const base::Error* error = nullptr);
@@ -170,6 +173,7 @@ class Core {
   Logprobs logprobs_;
   StepCost cost_;
   std::unique_ptr<MaskWorker> masks_;  ///< once a reply is constrained
+  Clock::time_point masks_until_;      ///< the present step's draws wait for their masks so long
   std::unique_ptr<Drafter> drafter_;   ///< null: nothing is guessed
   Speculation speculation_;
 

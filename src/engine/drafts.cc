@@ -59,14 +59,14 @@ void Core::take_drafts(const Slice& slice) {
     sequence.computed += 1;
     publish(sequence);
     queue_.charge(sequence.account, 1);
-    TokenId token = 0;
+    std::optional<TokenId> token;
     try {
-      token = draw(sequence, logits_row(slice.first_logits + row));
+      token = draw_or_hold(sequence, logits_row(slice.first_logits + row));
     } catch (const base::Error& error) {
       return finish(sequence, FinishReason::error, &error);
     }
-    if (row >= draft.count) return;
-    const bool right = token == draft.tokens[row];
+    if (!token || row >= draft.count) return;
+    const bool right = *token == draft.tokens[row];
     sequence.drafts.learn(draft.evidence[row], right);
     if (row < guessed && right) {
       ++usage.accepted_tokens;

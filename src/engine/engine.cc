@@ -126,12 +126,12 @@ struct Engine::Impl {
                        .target_inter_token = options.target_inter_token,
                        .secret = options.secret,
                        .queue = {.batch_patience = options.batch_patience},
-                       .speculate = options.speculate};
+                       .speculate = options.speculate,
+                       .wake = [inbox = inbox] { inbox->signal.raise(); }};
     if (options.cache_folder.empty() || options.cache_disk == 0) return result;
     result.fingerprint =
         fingerprint(checkpoint, kernels::name(ops.table()), options.numerics, decoder.kv_layout().type);
     result.disk = {.folder = options.cache_folder, .bytes = options.cache_disk, .least_free = options.cache_least_free};
-    result.wake = [inbox = inbox] { inbox->signal.raise(); };
     result.warn = options.on_warning;
     return result;
   }

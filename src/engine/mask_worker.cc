@@ -1,6 +1,7 @@
 #include "engine/mask_worker.h"
 
-#include <cerrno>
+#include <algorithm>
+#include <ctime>
 #include <exception>
 #include <utility>
 
@@ -11,6 +12,13 @@ namespace {
 
 // Reserved, not taken: only what is used costs memory.
 constexpr std::size_t kStackBytes = std::size_t{64} << 20;
+
+/// Of the calling thread's processor: a busy machine makes no mask slow.
+std::chrono::nanoseconds thread_time() noexcept {
+  timespec time{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
+}
 
 }  // namespace
 
@@ -28,6 +36,7 @@ void MaskState::accept(std::int32_t token) {
 }
 
 void MaskState::compute() noexcept {
+  const std::chrono::nanoseconds start = thread_time();
   try {
     if (!constraint_) constraint_ = beginning_->clone();
     for (const std::int32_t token : accepted_) constraint_->accept(token);
@@ -38,62 +47,90 @@ void MaskState::compute() noexcept {
   } catch (const std::exception& error) {
     error_.emplace(base::ErrorCode::out_of_memory, base::cat("a constraint's mask failed: ", error.what()));
   }
+  quick_ = thread_time() - start < MaskWorker::kQuick;
 }
 
-MaskWorker::MaskWorker() {
+MaskWorker::MaskWorker(std::function<void()> done) : told_(std::move(done)) {
+  threads_[0].lane = Lane::all;
+  threads_[1].lane = Lane::quick;
+  try {
+    for (Thread& thread : threads_) start_thread(thread);
+  } catch (...) {
+    stop_threads();
+    throw;
+  }
+}
+
+MaskWorker::~MaskWorker() { stop_threads(); }
+
+void MaskWorker::start_thread(Thread& thread) {
   const base::SignalsBlocked blocked;
   pthread_attr_t attributes;
   pthread_attr_init(&attributes);
   pthread_attr_setstacksize(&attributes, kStackBytes);
   const auto entry = [](void* self) -> void* {
-    static_cast<MaskWorker*>(self)->run();
+    const Thread& one = *static_cast<Thread*>(self);
+    one.worker->run(one.lane);
     return nullptr;
   };
-  const int failed = pthread_create(&thread_, &attributes, entry, this);
+  thread.worker = this;
+  const int failed = pthread_create(&thread.id, &attributes, entry, &thread);
   pthread_attr_destroy(&attributes);
   if (failed != 0) throw base::io_error("constrained output", "start a thread", failed);
-  pthread_setname_np(thread_, "minke-masks");
+  ++started_;
+  pthread_setname_np(thread.id, "minke-masks");
 }
 
-MaskWorker::~MaskWorker() {
+void MaskWorker::stop_threads() noexcept {
   stop_.store(true, std::memory_order_release);
   filled_.raise();
-  pthread_join(thread_, nullptr);
+  for (std::size_t i = 0; i < started_; ++i) pthread_join(threads_[i].id, nullptr);
 }
 
 void MaskWorker::start(std::shared_ptr<MaskState> state) {
-  state->phase_.store(MaskState::Phase::started, std::memory_order_relaxed);
   {
     const std::lock_guard lock(mutex_);
-    queue_.push_back(std::move(state));
+    queue_.push_back(state);
+    // After what may throw; no worker has seen it yet.
+    state->phase_.store(MaskState::Phase::started, std::memory_order_relaxed);
   }
   filled_.raise();
 }
 
-std::span<const std::uint32_t> MaskWorker::wait(const std::shared_ptr<MaskState>& state) {
+bool MaskWorker::wait(const std::shared_ptr<MaskState>& state, std::chrono::steady_clock::time_point deadline) {
   if (state->stale()) start(state);
   for (;;) {
     const std::uint32_t seen = done_.value();
-    if (state->phase_.load(std::memory_order_acquire) == MaskState::Phase::ready) return state->mask();
-    done_.wait(seen, std::chrono::seconds(1));
+    if (state->ready()) return true;
+    const auto left = deadline - std::chrono::steady_clock::now();
+    if (left <= std::chrono::nanoseconds::zero()) return false;
+    done_.wait(seen, left);
   }
 }
 
-void MaskWorker::run() noexcept {
-  std::vector<std::shared_ptr<MaskState>> work;
+/// The first in the queue that `lane` takes; null: none.
+std::shared_ptr<MaskState> MaskWorker::take(Lane lane) noexcept {
+  const std::lock_guard lock(mutex_);
+  const auto found = std::find_if(queue_.begin(), queue_.end(),
+                                  [lane](const auto& state) { return lane == Lane::all || state->quick_; });
+  if (found == queue_.end()) return nullptr;
+  std::shared_ptr<MaskState> state = std::move(*found);
+  queue_.erase(found);
+  return state;
+}
+
+void MaskWorker::run(Lane lane) noexcept {
   while (!stop_.load(std::memory_order_acquire)) {
     const std::uint32_t seen = filled_.value();
-    {
-      const std::lock_guard lock(mutex_);
-      work.swap(queue_);
+    const std::shared_ptr<MaskState> state = take(lane);
+    if (!state) {
+      filled_.wait(seen, std::chrono::seconds(1));
+      continue;
     }
-    if (work.empty()) filled_.wait(seen, std::chrono::seconds(1));
-    for (const auto& state : work) {
-      state->compute();
-      state->phase_.store(MaskState::Phase::ready, std::memory_order_release);
-      done_.raise();
-    }
-    work.clear();
+    state->compute();
+    state->phase_.store(MaskState::Phase::ready, std::memory_order_release);
+    done_.raise();
+    if (told_) told_();
   }
 }
 

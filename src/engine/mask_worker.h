@@ -1,9 +1,12 @@
 // Masks of constrained replies, computed beside the model's step.
 #pragma once
 
+#include <array>
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -20,17 +23,18 @@ namespace minke::engine {
 
 class MaskWorker;
 
-/// One reply's constraint and its next mask. The compute thread and the worker take turns: the latter has it from
+/// One reply's constraint and its next mask. The compute thread and a worker take turns: the latter has it from
 /// MaskWorker::start() until the mask is there.
 class MaskState {
  public:
-  /// `beginning`: what the reply starts from; cloned by the worker. `vocab`: logits of a row.
+  /// `beginning`: what the reply starts from; cloned by a worker. `vocab`: logits of a row.
   MaskState(std::shared_ptr<const TokenConstraint> beginning, std::size_t vocab);
 
   const std::shared_ptr<const TokenConstraint>& beginning() const noexcept { return beginning_; }
   std::size_t vocab() const noexcept { return vocab_; }
   /// Whether a mask is neither there nor on its way.
   bool stale() const noexcept { return phase_.load(std::memory_order_acquire) == Phase::stale; }
+  bool ready() const noexcept { return phase_.load(std::memory_order_acquire) == Phase::ready; }
   /// The mask that is there; throws what went wrong.
   std::span<const std::uint32_t> mask() const;
   /// The reply went on with `token`: the mask is out of date.
@@ -47,27 +51,43 @@ class MaskState {
   std::vector<std::int32_t> accepted_;  // not yet told to the constraint
   std::vector<std::uint32_t> mask_;
   std::optional<base::Error> error_;
+  bool quick_ = false;  // its last mask was
   std::atomic<Phase> phase_{Phase::stale};
 };
 
-/// One thread, started with the first constrained reply. Its stack is large: grammars may be deep.
+/// Two threads, started with the first constrained reply: one takes masks as they come, the other those of replies whose
+/// last mask took less than kQuick of processor time, so that a grammar that explodes does not hold them up. A reply's first mask is of
+/// unknown cost, so that one thread alone clones beginnings. Stacks are large: grammars may be deep.
 class MaskWorker {
  public:
-  /// Error(io) when the thread cannot be started.
-  MaskWorker();
+  static constexpr std::chrono::milliseconds kQuick{5};
+
+  /// `done` is called on a worker's thread after each mask. Error(io) when the threads cannot be started.
+  explicit MaskWorker(std::function<void()> done = {});
   ~MaskWorker();
   MaskWorker(const MaskWorker&) = delete;
   MaskWorker& operator=(const MaskWorker&) = delete;
 
   /// Begins a mask that is stale.
   void start(std::shared_ptr<MaskState> state);
-  /// Until the mask is there, begun now if need be; throws what went wrong.
-  std::span<const std::uint32_t> wait(const std::shared_ptr<MaskState>& state);
+  /// Whether the mask, begun now if need be, is there by `deadline`.
+  bool wait(const std::shared_ptr<MaskState>& state, std::chrono::steady_clock::time_point deadline);
 
  private:
-  void run() noexcept;
+  enum class Lane : std::uint8_t { all, quick };
+  struct Thread {
+    MaskWorker* worker = nullptr;
+    Lane lane = Lane::all;
+    pthread_t id{};
+  };
+  void start_thread(Thread& thread);
+  void stop_threads() noexcept;
+  void run(Lane lane) noexcept;
+  std::shared_ptr<MaskState> take(Lane lane) noexcept;
 
-  pthread_t thread_{};
+  std::function<void()> told_;
+  std::array<Thread, 2> threads_;
+  std::size_t started_ = 0;
   std::mutex mutex_;
   std::vector<std::shared_ptr<MaskState>> queue_;  // guarded by mutex_
   base::Signal filled_, done_;

@@ -35,7 +35,7 @@ void Core::take_outputs(const Slice& slice) {
     if (sequence.pending() > 0) return;
     const std::span<float> logits = logits_row(slice.first_logits + slice.logits - 1);
     if (sequence.unforked > 0) fork(sequence, logits);
-    draw(sequence, logits);
+    draw_or_hold(sequence, logits);
   } catch (const base::Error& error) {
     finish(sequence, FinishReason::error, &error);
   }
@@ -95,14 +95,38 @@ void Core::fork(Sequence& sequence, std::span<float> logits) {
     places_ += 1;
     running_.push_back(std::move(other));
     try {
-      draw(one, logits);
+      draw_or_hold(one, logits);
     } catch (const base::Error& error) {
       finish(one, FinishReason::error, &error);
     }
   }
 }
 
-/// The next token, and what follows from it.
+/// The next token; none where its mask is not there in time: the logits are kept, and others' steps go on.
+std::optional<TokenId> Core::draw_or_hold(Sequence& sequence, std::span<float> logits) {
+  const ReplyControl& control = sequence.control;
+  if (control.constraint() && !control.forced() && !masks().wait(control.constraint(), masks_until_)) {
+    sequence.held.assign(logits.begin(), logits.end());
+    return std::nullopt;
+  }
+  return draw(sequence, logits);
+}
+
+/// Replies whose masks have come.
+void Core::draw_held() {
+  for (const auto& sequence : running_) {
+    if (sequence->held.empty() || !sequence->control.constraint()->ready()) continue;
+    touch(*sequence);
+    try {
+      draw(*sequence, sequence->held);
+    } catch (const base::Error& error) {
+      finish(*sequence, FinishReason::error, &error);
+    }
+    sequence->held.clear();
+  }
+}
+
+/// The next token, and what follows from it. A mask that it needs is there.
 TokenId Core::draw(Sequence& sequence, std::span<float> logits) {
   const Request& request = sequence.request();
   ReplyRecord::Output& output = sequence.output();
@@ -150,7 +174,7 @@ TokenId Core::sample(const Sequence& sequence, std::span<float> logits) {
   const Request& request = sequence.request();
   std::span<const std::uint32_t> allowed;
   const ReplyControl& control = sequence.control;
-  if (control.constraint()) allowed = masks().wait(control.constraint());
+  if (control.constraint()) allowed = control.constraint()->mask();
   // Penalties change the row, which other samples and the token's own log-probability still need.
   const bool may_stop = (!allowed.empty() && allows_only(allowed, request.stop_tokens)) ||
                         (!request.ignore_eos && sequence.output().end.usage.output_tokens >= request.min_tokens);

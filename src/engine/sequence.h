@@ -36,6 +36,8 @@ struct Sequence {
   std::shared_ptr<DraftState> draft;  ///< its own; null: nothing is guessed
   DraftRecord drafts;
   ReplyControl control;  ///< of what is written next and of what may be reported
+  /// Logits (vocab) of the next token, whose mask is not there yet: it is in no step until it is. Empty: none.
+  std::vector<float> held;
 
   std::uint64_t id = 0;
   AccountId account = 0;

@@ -4,7 +4,12 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <thread>
 
+#include "engine/mask_worker.h"
 #include "engine/token_mask.h"
 #include "support/constraints.h"
 #include "support/golden.h"
@@ -108,6 +113,96 @@ TEST_F(ConstraintTest, ItsErrorEndsThatReplyAlone) {
   EXPECT_EQ(got.end.error->code(), base::ErrorCode::overloaded);
   EXPECT_EQ(got.tokens.size(), 7u);
   EXPECT_FALSE(test::collect(beside).samples[0].end.error);
+}
+
+void wait_for(const std::function<bool()>& condition) {
+  for (int i = 0; i < 10000 && !condition(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  EXPECT_TRUE(condition());
+}
+
+TEST_F(ConstraintTest, WhoseMaskIsLateSitsStepsOut) {
+  request_.logprobs = 2;
+  request_.samples = 2;
+  Request other = request_;
+  other.constraint.reset();
+  other.samples = 1;
+  const test::Collected expected = test::run(engine_, request_), alone = test::run(engine_, other);
+  const auto same = [](const test::Collected::Sample& got, const test::Collected::Sample& wanted) {
+    EXPECT_EQ(got.tokens, wanted.tokens);
+    EXPECT_EQ(got.logprobs, wanted.logprobs);
+    EXPECT_FALSE(got.end.error);
+  };
+  // At the first token, with the samples about to part, and in the middle.
+  for (const std::size_t late : {std::size_t{0}, std::size_t{9}}) {
+    const auto gate = std::make_shared<test::Gate>();
+    Request slow = request_;
+    slow.constraint = std::make_shared<test::Slow>(std::make_unique<test::Rising>(20, 2), late, gate);
+    Reply held = engine_.submit(slow);
+    wait_for([&] { return gate->waiting() > 0; });
+    same(test::run(engine_, other).samples[0], alone.samples[0]);
+    same(test::run(engine_, other).samples[0], alone.samples[0]);
+    wait_for([&] { return engine_.health().running == 2; });  // both samples
+    gate->open();
+    const test::Collected got = test::collect(held, 2);
+    for (std::size_t i = 0; i < 2; ++i) same(got.samples[i], expected.samples[i]);
+  }
+  test::expect_idle(engine_);
+}
+
+TEST_F(ConstraintTest, WhoWaitsForAMaskMayBeCancelledOrGiveItsBlocksUp) {
+  const auto gate = std::make_shared<test::Gate>();
+  request_.constraint = std::make_shared<test::Slow>(std::make_unique<test::Rising>(20, 2), 5, gate);
+  Reply cancelled = engine_.submit(request_);
+  wait_for([&] { return gate->waiting() > 0; });
+  cancelled.cancel();
+  const auto end = test::collect(cancelled).samples[0];
+  EXPECT_EQ(end.end.reason, FinishReason::cancelled);
+  EXPECT_LE(end.tokens.size(), 5u);
+  gate->open();
+  test::expect_idle(engine_);
+
+  // Room for one context alone: the older reply takes it, whatever the younger waits for.
+  Engine small(*checkpoint_, {.threads = 1, .context = 512, .sequences = 2, .cache_tokens = 512});
+  const auto expected = run(request_);
+  const auto second = std::make_shared<test::Gate>();
+  Request older = request_;
+  older.constraint.reset();
+  older.ignore_eos = true;
+  older.max_tokens = 350;
+  request_.constraint = std::make_shared<test::Slow>(std::make_unique<test::Rising>(20, 2), 5, second);
+  Reply first = small.submit(older);
+  Reply late = small.submit(request_);
+  wait_for([&] { return second->waiting() > 0; });
+  EXPECT_EQ(test::collect(first).samples[0].end.reason, FinishReason::length);
+  second->open();
+  EXPECT_EQ(test::collect(late).samples[0].tokens, expected.tokens);
+  EXPECT_GT(small.health().preemptions, 0u);
+  test::expect_idle(small);
+}
+
+TEST(MaskWorker, QuickMasksDoNotWaitForSlowOnes) {
+  const auto gate = std::make_shared<test::Gate>();
+  const auto slow = std::make_shared<MaskState>(
+      std::make_shared<test::Slow>(std::make_unique<test::Rising>(20, 2), 0, gate), 64);
+  const auto quick = std::make_shared<MaskState>(std::make_shared<test::Rising>(20, 2), 64);
+  std::atomic<int> told{0};
+  MaskWorker worker([&told] { ++told; });
+  const auto soon = [](double seconds) {
+    return std::chrono::steady_clock::now() + std::chrono::milliseconds(static_cast<int>(1000 * seconds));
+  };
+  ASSERT_TRUE(worker.wait(quick, soon(60)));
+  quick->accept(0);
+  EXPECT_FALSE(worker.wait(slow, soon(0.01)));
+  for (std::int32_t i = 1; i < 10; ++i) {
+    ASSERT_TRUE(worker.wait(quick, soon(60)));
+    EXPECT_TRUE(allows(quick->mask(), i));
+    quick->accept(i);
+  }
+  EXPECT_FALSE(slow->ready());
+  gate->open();
+  ASSERT_TRUE(worker.wait(slow, soon(60)));
+  EXPECT_TRUE(allows(slow->mask(), 0));
+  wait_for([&] { return told.load() == 11; });
 }
 
 TEST_F(ConstraintTest, CancelledAndDroppedRepliesLeaveTheirMasksBehind) {

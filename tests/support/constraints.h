@@ -2,11 +2,15 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <memory>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "base/error.h"
+#include "base/signal.h"
 #include "engine/constraint.h"
 
 namespace minke::test {
@@ -42,6 +46,43 @@ class Rising final : public engine::TokenConstraint {
   std::int32_t end_;
   std::size_t fails_after_;
   std::size_t taken_ = 0;
+};
+
+/// Opened once; until then whoever passes waits (a minute at most).
+class Gate {
+ public:
+  void open() noexcept { opened_.raise(); }
+  void pass() noexcept {
+    ++waiting_;
+    (void)opened_.wait(0, std::chrono::minutes(1));
+  }
+  int waiting() const noexcept { return waiting_.load(); }
+
+ private:
+  base::Signal opened_;
+  std::atomic<int> waiting_{0};
+};
+
+/// Rising, but for masks number `first` and after, which come when the gate is open.
+class Slow final : public engine::TokenConstraint {
+ public:
+  Slow(std::unique_ptr<engine::TokenConstraint> rule, std::size_t first, std::shared_ptr<Gate> gate)
+      : rule_(std::move(rule)), first_(first), gate_(std::move(gate)) {}
+  std::unique_ptr<engine::TokenConstraint> clone() const override {
+    auto other = std::make_unique<Slow>(rule_->clone(), first_, gate_);
+    other->masks_ = masks_;
+    return other;
+  }
+  void mask(std::span<std::uint32_t> allowed) override {
+    if (masks_++ >= first_) gate_->pass();
+    rule_->mask(allowed);
+  }
+  void accept(std::int32_t token) override { rule_->accept(token); }
+
+ private:
+  std::unique_ptr<engine::TokenConstraint> rule_;
+  std::size_t first_, masks_ = 0;
+  std::shared_ptr<Gate> gate_;
 };
 
 inline bool rises(const std::vector<std::int32_t>& tokens, std::size_t most) {
