@@ -200,6 +200,8 @@ Record Crowd::record(const engine::EngineInfo& info) const {
   record.add("cache_hit_blocks", count(health.cache_hits));
   record.add("preemptions", count(health.preemptions));
   record.add("steps", count(health.steps));
+  record.add("drafted_tokens", static_cast<std::int64_t>(health.drafted));
+  record.add("accepted_tokens", static_cast<std::int64_t>(health.accepted));
   if (settings_.long_prompt > 0 && long_.reply) {
     const Clock::time_point done = long_.tokens.empty() ? end_ : long_.tokens.front();
     // Before: while everybody decodes.
@@ -262,6 +264,8 @@ std::string crowd_table(const Record& record) {
   line("between tokens, 99 %, ms", number("p99_itl_ms", 1));
   line("prompt tokens from the cache", whole("cached_tokens"));
   line("replies that gave way", whole("preemptions"));
+  line("tokens guessed and run", whole("drafted_tokens"));
+  line("of these, right", whole("accepted_tokens"));
   const bool with_long = std::any_of(record.fields.begin(), record.fields.end(),
                                      [](const auto& field) { return field.first == "long_prompt_tokens"; });
   if (with_long) {

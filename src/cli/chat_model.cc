@@ -212,8 +212,11 @@ std::string footer_text(const engine::Outcome& outcome) {
     return text;
   };
   return base::cat(part("prefill", outcome.prompt_tokens - outcome.cached_tokens, outcome.prefill_seconds), " | ",
-                   part("decode", outcome.output_tokens, outcome.decode_seconds), " | cache ",
-                   grouped(outcome.cached_tokens));
+                   part("decode", outcome.output_tokens, outcome.decode_seconds),
+                   outcome.drafted_tokens == 0 ? std::string()
+                                               : base::cat(" | guesses ", grouped(outcome.accepted_tokens), " of ",
+                                                           grouped(outcome.drafted_tokens), " right"),
+                   " | cache ", grouped(outcome.cached_tokens));
 }
 
 std::string start_text(const engine::EngineInfo& info, bool context_given) {

@@ -83,7 +83,8 @@ Prompt chat_prompt(const TextModel& text, std::span<const text::Message> message
 /// Text as given, BOS only if the model itself adds it.
 Prompt raw_prompt(const TextModel& text, std::string_view given, text::ControlText control);
 
-/// "prefill 1,234 tokens 412 tok/s | decode 64 tokens 18.3 tok/s | cache 0".
+/// "prefill 1,234 tokens 412 tok/s | decode 64 tokens 18.3 tok/s | guesses 12 of 15 right | cache 0"; guesses where
+/// there were some.
 std::string footer_text(const engine::Outcome& outcome);
 /// "avx2, 2 threads, fast, KV bf16, context 8,192 (trained length), weights 98 MB + KV 94 MB".
 std::string start_text(const engine::EngineInfo& info, bool context_given);

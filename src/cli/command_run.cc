@@ -223,17 +223,21 @@ int show_samples(const Session& session, const RunFlags& flags, std::span<const 
              ? base::cat("minke: ", vote->votes, " of ", replies.size(), " samples answer ", *vote->answer, "\n")
              : std::string("minke: no sample has an answer\n"));
   }
-  std::size_t tokens = 0;
+  std::size_t tokens = 0, drafted = 0, accepted = 0;
   double seconds = 0;
   bool cancelled = false;
   for (const Reply& reply : replies) {
     tokens += reply.outcome.output_tokens;
+    drafted += reply.outcome.drafted_tokens;
+    accepted += reply.outcome.accepted_tokens;
     seconds = std::max(seconds, reply.outcome.decode_seconds);
     cancelled = cancelled || reply.outcome.reason == engine::FinishReason::cancelled;
   }
   if (!flags.quiet) {
     engine::Outcome all = replies.front().outcome;
     all.output_tokens = tokens;
+    all.drafted_tokens = drafted;
+    all.accepted_tokens = accepted;
     all.decode_seconds = seconds;
     note(base::cat(footer_text(all), "\n"));
   }

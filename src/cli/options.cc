@@ -90,7 +90,8 @@ engine::EngineOptions EngineFlags::options(kernels::Numerics fallback) const {
     result.kv_type = kv_type == "f32"    ? kernels::KvType::f32
                      : kv_type == "bf16" ? kernels::KvType::bf16
                                          : kernels::KvType::q8;
-  result.speculate = speculate != "off";
+  if (speculate == "off") result.speculate = engine::Speculate::off;
+  if (speculate == "always") result.speculate = engine::Speculate::always;
   if (!isa.empty()) result.isa = kernels::isa_from_name(isa);
   if (!numa.empty() && numa != "auto") result.numa = numa == "off" ? 1 : std::stoul(numa);
   return result;
@@ -140,9 +141,10 @@ void add_arithmetic_flags(CLI::App& app, EngineFlags& flags) {
 
 void add_speculation_flag(CLI::App& app, EngineFlags& flags) {
   app.add_option("--speculate", flags.speculate,
-                 "auto (default): guess tokens from what was said before, where that saves time; the reply is the same")
-      ->check(CLI::IsMember({"auto", "off"}))
-      ->option_text("auto|off")
+                 "auto (default): guess tokens from what was said before, where that saves time; the reply is the same. "
+                 "always: where it does not, too, for measuring")
+      ->check(CLI::IsMember({"auto", "always", "off"}))
+      ->option_text("auto|always|off")
       ->group(kModelGroup);
 }
 

@@ -33,7 +33,7 @@ Core::Core(const models::Decoder& decoder, const kernels::Ops& ops, const CoreOp
       logprobs_(decoder.vocab_size()),
       cost_({.most_rows = options.chunk, .target = options.target_inter_token},
             options.sequences + draft_rows(options)),
-      drafter_(options.speculate ? std::make_unique<NgramDrafter>() : nullptr),
+      drafter_(options.speculate == Speculate::off ? nullptr : std::make_unique<NgramDrafter>()),
       speculation_(options.sequences),
       queue_(options.queue),
       shared_realm_(realm(options, "shared", {})) {

@@ -36,7 +36,7 @@ struct CoreOptions {
   std::string secret;             ///< of the installation: goes into the blocks' names
   base::Digest fingerprint{};     ///< of the model and its arithmetic
   FairQueueOptions queue;
-  bool speculate = false;
+  Speculate speculate = Speculate::off;
   DiskCacheOptions disk;
   /// Called on any thread: when a wait for the disk or for a mask is over, and with a line of text when the disk fails.
   std::function<void()> wake;
@@ -63,7 +63,9 @@ class Core {
   static std::size_t logit_rows(const CoreOptions& options) {
     return options.sequences + kScoreRows + draft_rows(options);
   }
-  static std::size_t draft_rows(const CoreOptions& options) { return options.speculate ? Speculation::kMostRows : 0; }
+  static std::size_t draft_rows(const CoreOptions& options) {
+    return options.speculate == Speculate::off ? 0 : Speculation::kMostRows;
+  }
 
   void enqueue(std::shared_ptr<ReplyRecord> record, Clock::time_point submitted);
   /// Ends waiting requests that were cancelled. Running ones are looked at in every step.

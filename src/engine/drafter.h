@@ -24,7 +24,7 @@ class DraftState {
 };
 
 struct DraftJob {
-  DraftState* state = nullptr;
+  DraftState* state = nullptr;       ///< null: nothing is guessed
   std::span<const TokenId> history;  ///< prompt and reply; since the last call tokens were only added
   std::size_t most = 0;              ///< tokens that may be guessed, at most kMostDraft
   std::size_t count = 0;             ///< tokens that were

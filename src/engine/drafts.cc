@@ -8,7 +8,7 @@
 namespace minke::engine {
 
 void Core::open_draft(Sequence& sequence) {
-  if (sequence.request().pooling == Pooling::none)
+  if (sequence.request().pooling == Pooling::none && sequence.request().speculate != Speculate::off)
     sequence.draft = drafter_->open(sequence.most_tokens(options_.context) + 1);
 }
 
@@ -33,7 +33,9 @@ void Core::plan_drafts() {
   drafter_->draft(drafts_);
   for (std::size_t i = 0; i < slices_.size(); ++i) {
     slices_[i].draft = &drafts_[i];
-    candidates_.push_back({.job = &drafts_[i], .record = &slices_[i].sequence->drafts});
+    const Sequence& sequence = *slices_[i].sequence;
+    const bool always = sequence.request().speculate.value_or(options_.speculate) == Speculate::always;
+    candidates_.push_back({.job = &drafts_[i], .record = &sequence.drafts, .always = always});
   }
   speculation_.choose(candidates_, cost_);
   for (std::size_t i = 0; i < slices_.size(); ++i) {

@@ -44,8 +44,8 @@ struct EngineOptions {
   std::size_t cache_tokens = 0;
   std::shared_ptr<const TokenBytes> token_bytes;  ///< needed for stop strings
   /// Guess tokens from what the reply and its prompt say already, and run guesses as further rows of a step where
-  /// that pays. The same tokens, sooner.
-  bool speculate = true;
+  /// that pays. The same tokens, sooner. A request may say otherwise, unless this is off.
+  Speculate speculate = Speculate::automatic;
   bool prefault = false;    ///< take the cache's memory now, not as it is first used
   std::size_t queue = 256;  ///< most requests that wait; more are refused (overloaded)
   /// Seconds between a reply's tokens to aim at while prompts are read; 0: under twice what it takes without them.

@@ -75,10 +75,11 @@ std::unique_ptr<DraftState> NgramDrafter::open(std::size_t most_tokens) {
 
 void NgramDrafter::draft(std::span<DraftJob> jobs) noexcept {
   for (DraftJob& job : jobs) {
+    job.count = 0;
+    if (job.state == nullptr) continue;
     auto& index = static_cast<NgramIndex&>(*job.state);
     index.extend(job.history);
     const NgramIndex::Match match = index.longest(job.history);
-    job.count = 0;
     if (match.length == 0) continue;
     // Past the end of the history the guess goes on with itself: what repeats with a short period.
     for (; job.count < job.most; ++job.count) {

@@ -28,6 +28,13 @@ enum class Pooling {
   last,  ///< of its last position
 };
 
+/// Whether tokens are guessed ahead (drafter.h). It changes when tokens come, never which.
+enum class Speculate {
+  automatic,  ///< guesses run where that saves time
+  always,     ///< all of them do, up to what a step has room for: for measuring
+  off,
+};
+
 /// The most likely tokens beside each drawn one that can be asked for.
 inline constexpr std::size_t kMaxTopLogprobs = 20;
 
@@ -54,6 +61,7 @@ struct Request {
   std::optional<std::size_t> logprobs;  ///< with each token its log-probability, and those of so many most likely ones
   bool prompt_logprobs = false;         ///< of each prompt token but the first; the prompt is then computed anew
   Pooling pooling = Pooling::none;
+  std::optional<Speculate> speculate;  ///< unset: as the engine; where that is off nothing is guessed
 };
 
 }  // namespace minke::engine

@@ -25,14 +25,20 @@ void Speculation::choose(std::span<Candidate> candidates, const StepCost& cost) 
     const Candidate& c = candidates[i];
     return c.rows < c.job->count ? before * c.record->chance[c.job->evidence[c.rows]] : 0.0F;
   };
-  for (std::size_t i = 0; i < replies; ++i) chances_[i] = next_chance(i, 1);
+  std::size_t sure = replies;  // rows
+  for (std::size_t i = 0; i < replies; ++i) {
+    Candidate& c = candidates[i];
+    if (c.always) c.rows = std::min(c.job->count, kMostRows + replies - sure);
+    sure += c.rows;
+    chances_[i] = c.always ? 0.0F : next_chance(i, 1);
+  }
   // Guesses in order of likelihood; after how many the rate of tokens is highest.
-  const double alone = cost.expected_seconds(replies);
+  const double alone = cost.expected_seconds(sure);
   const double base = alone > 0 ? static_cast<double>(replies) / alone : 0;
   double tokens = static_cast<double>(replies), best_rate = base * kLeastGain;
   std::size_t best = 0, likely = 0;
   order_.clear();
-  while (order_.size() < kMostRows) {
+  while (sure + order_.size() < replies + kMostRows) {
     std::size_t most = 0;
     for (std::size_t i = 1; i < replies; ++i)
       if (chances_[i] > chances_[most]) most = i;
@@ -43,7 +49,7 @@ void Speculation::choose(std::span<Candidate> candidates, const StepCost& cost) 
     likely += chance >= kLikely ? 1 : 0;
     ++candidates[most].rows;
     chances_[most] = next_chance(most, chance);
-    const double seconds = cost.expected_seconds(replies + order_.size());
+    const double seconds = cost.expected_seconds(sure + order_.size());
     if (seconds > 0 && tokens / seconds > best_rate) {
       best_rate = tokens / seconds;
       best = order_.size();

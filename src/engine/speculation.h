@@ -36,9 +36,10 @@ class Speculation {
   struct Candidate {
     const DraftJob* job = nullptr;
     const DraftRecord* record = nullptr;
+    bool always = false;   ///< all its guesses, whether they pay or not
     std::size_t rows = 0;  ///< chosen: the first of the job's tokens
   };
-  /// `candidates`: every decoding reply, each with one row for sure.
+  /// `candidates`: every decoding reply, each with one row for sure, and no `rows` yet.
   void choose(std::span<Candidate> candidates, const StepCost& cost) noexcept;
 
  private:

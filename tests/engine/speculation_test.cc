@@ -87,6 +87,20 @@ TEST_F(Choosing, OneStepHasOnlySoManyRowsForGuesses) {
   EXPECT_EQ(all, Speculation::kMostRows);
 }
 
+TEST_F(Choosing, AlwaysIsWhatItSays) {
+  std::vector<DraftJob> jobs(3);
+  const DraftRecord record;
+  std::vector<Speculation::Candidate> candidates;
+  for (DraftJob& job : jobs) {
+    job.count = 20;
+    candidates.push_back({.job = &job, .record = &record, .always = &job != &jobs[1]});
+  }
+  speculation_.choose(candidates, cost_);
+  EXPECT_EQ(candidates[0].rows, 20u);
+  EXPECT_EQ(candidates[1].rows, 0u);
+  EXPECT_EQ(candidates[2].rows, Speculation::kMostRows - 20) << "as far as there is room";
+}
+
 TEST(DraftRecord, LearnsHowOftenGuessesAreRight) {
   DraftRecord record;
   for (int i = 0; i < 60; ++i) record.learn(2, false);
@@ -104,7 +118,7 @@ struct Ran {
 };
 
 /// A tiny model, which soon repeats itself; one thread, so that steps take what rows take.
-Ran run(const Request& request, bool speculate, std::size_t context = 512) {
+Ran run(const Request& request, Speculate speculate, std::size_t context = 512) {
   const auto checkpoint = formats::Checkpoint::open(test::tiny_folder("qwen2"));
   Engine engine(*checkpoint, {.threads = 1, .context = context, .speculate = speculate});
   Ran result{.reply = test::run(engine, request), .health = {}};
@@ -137,7 +151,7 @@ void expect_same(const test::Collected& got, const test::Collected& expected) {
 
 TEST(Speculating, TheSameReplyInFewerSteps) {
   const Request request = repetitive(300);
-  const Ran without = run(request, false), with = run(request, true);
+  const Ran without = run(request, Speculate::off), with = run(request, Speculate::automatic);
   expect_same(with.reply, without.reply);
   const Usage& usage = with.reply.samples[0].end.usage;
   EXPECT_EQ(without.reply.samples[0].end.usage.drafted_tokens, 0u);
@@ -148,18 +162,39 @@ TEST(Speculating, TheSameReplyInFewerSteps) {
   EXPECT_EQ(with.health.steps + usage.accepted_tokens, without.health.steps) << "each that is right saves a step";
 }
 
+TEST(Speculating, WhatIsAlwaysGuessedGivesTheSameReply) {
+  // Sampled, with a prompt that repeats itself: many guesses, most of them wrong.
+  Request request = repetitive(300);
+  request.sampling = {.temperature = 1.5, .seed = 11};
+  const Ran without = run(request, Speculate::off), always = run(request, Speculate::always);
+  expect_same(run(request, Speculate::automatic).reply, without.reply);
+  expect_same(always.reply, without.reply);
+  const Usage& usage = always.reply.samples[0].end.usage;
+  EXPECT_GT(usage.drafted_tokens, usage.accepted_tokens);
+  EXPECT_EQ(always.health.steps + usage.accepted_tokens, without.health.steps);
+}
+
+TEST(Speculating, ARequestMaySayOtherwise) {
+  Request request = repetitive(100);
+  request.speculate = Speculate::off;
+  EXPECT_EQ(run(request, Speculate::always).health.drafted, 0u);
+  request.speculate = Speculate::always;
+  EXPECT_EQ(run(request, Speculate::off).health.drafted, 0u) << "an engine without room for guesses";
+  EXPECT_GT(run(request, Speculate::automatic).health.drafted, 0u);
+}
+
 TEST(Speculating, EndsWhereItWouldHaveEnded) {
   Request request = repetitive(0);
-  expect_same(run(request, true, 128).reply, run(request, false, 128).reply);
-  const auto tokens = run(repetitive(200), false).reply.samples[0].tokens;
+  expect_same(run(request, Speculate::always, 128).reply, run(request, Speculate::off, 128).reply);
+  const auto tokens = run(repetitive(200), Speculate::off).reply.samples[0].tokens;
   // Ends at every length, and at tokens that come inside of guesses.
   for (std::size_t most = 1; most < 40; most += 3)
-    expect_same(run(repetitive(most), true).reply, run(repetitive(most), false).reply);
+    expect_same(run(repetitive(most), Speculate::always).reply, run(repetitive(most), Speculate::off).reply);
   for (std::size_t at = 20; at < 200; at += 37) {
     request = repetitive(200);
     request.stop_tokens = {tokens[at]};
     request.min_tokens = at / 2;
-    expect_same(run(request, true).reply, run(request, false).reply);
+    expect_same(run(request, Speculate::always).reply, run(request, Speculate::off).reply);
   }
 }
 
@@ -168,10 +203,10 @@ TEST(Speculating, SamplesAndPenaltiesAreTheSame) {
   request.samples = 1;
   for (const double temperature : {0.3, 1.0}) {
     request.sampling = {.temperature = temperature, .top_p = 0.95, .seed = 3};
-    expect_same(run(request, true).reply, run(request, false).reply);
+    expect_same(run(request, Speculate::always).reply, run(request, Speculate::off).reply);
     request.sampling.repeat_penalty = 1.05;
     request.sampling.frequency_penalty = 0.1;
-    expect_same(run(request, true).reply, run(request, false).reply);
+    expect_same(run(request, Speculate::always).reply, run(request, Speculate::off).reply);
   }
 }
 

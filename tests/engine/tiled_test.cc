@@ -96,7 +96,7 @@ TEST(Tiled, RunsInLessMemoryThanItsWeights) {
   const test::TempFolder folder;
   convert(test::golden(kModel), folder.file("m.minke"));
   const auto source = formats::Checkpoint::open(test::golden(kModel));
-  const EngineOptions all{.threads = 1, .context = 64, .chunk = 1, .speculate = false};
+  const EngineOptions all{.threads = 1, .context = 64, .chunk = 1, .speculate = Speculate::off};
   const std::uint64_t weights = Engine(*source, all).info().weight_bytes;
   EngineOptions little = all;
   little.memory_limit = weights;

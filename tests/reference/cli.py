@@ -28,7 +28,8 @@ GOLDEN = pathlib.Path(__file__).resolve().parent.parent / "golden"
 TINY_MOE = GOLDEN / "tiny_moe"
 SHAPES = GOLDEN.parent.parent / "data" / "shapes"
 TOLERANCE = 2e-4  # of the largest |logit|
-FOOTER = re.compile(r"prefill [\d,]+ tokens( [\d,.]+ tok/s)? \| decode [\d,]+ tokens( [\d,.]+ tok/s)? \| cache \d+\n$")
+FOOTER = re.compile(r"prefill [\d,]+ tokens( [\d,.]+ tok/s)? \| decode [\d,]+ tokens( [\d,.]+ tok/s)?"
+                    r"( \| guesses [\d,]+ of [\d,]+ right)? \| cache \d+\n$")
 
 
 class Suite:
