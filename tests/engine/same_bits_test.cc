@@ -1,12 +1,15 @@
 // A request's tokens and log-probabilities are the same bits whatever runs beside it: thousands of random schedules, on
 // engines that differ in threads, in the rows of a step, in how much cache they have, in memory and on disk, and in
-// whether they guess. Some find on disk what an engine before them left there.
+// whether they guess. Some find on disk what an engine before them left there. Some replies obey a grammar, a real one
+// where the build has the library; of some of these masks come late.
 #include <gtest/gtest.h>
 
 #include <random>
 
+#include "models/config.h"
 #include "support/constraints.h"
 #include "support/golden.h"
+#include "support/grammars.h"
 #include "support/replies.h"
 #include "support/temp_folder.h"
 
@@ -25,10 +28,11 @@ constexpr int kSchedules = 200;
 #endif
 constexpr std::size_t kRequests = 48;
 constexpr std::size_t kContext = 256;
-constexpr std::size_t kLetters = 2000;  // at least the models' vocabularies
+
+using Grammars = std::vector<std::shared_ptr<const TokenConstraint>>;
 
 /// Requests of one vocabulary: prompts that share beginnings, greedy and sampled.
-std::vector<Request> random_requests(std::mt19937& random, std::size_t vocab) {
+std::vector<Request> random_requests(std::mt19937& random, std::size_t vocab, const Grammars& grammars) {
   const auto draw = [&](std::size_t below) { return random() % below; };
   std::vector<std::vector<TokenId>> stems(4);
   for (auto& stem : stems)
@@ -75,9 +79,18 @@ std::vector<Request> random_requests(std::mt19937& random, std::size_t vocab) {
                           .wait = {3, 4},
                           .most_waits = draw(3)};
     if (draw(6) == 0) request.sampling.dry = {.multiplier = 2, .allowed_length = 1, .breakers = {{3}, {4, 5}}};
-    if (draw(6) == 0) {
-      request.stop_tokens = {2};
-      request.constraint = std::make_shared<test::Rising>(2 + draw(8), 2);
+    if (draw(4) == 0) {
+      request.stop_tokens = {test::kWordEnd};
+      const std::size_t which = draw(grammars.size() + 1);
+      if (which < grammars.size()) {
+        request.constraint = grammars[which];
+        request.max_tokens = 1 + draw(40);
+      } else {
+        request.constraint = std::make_shared<test::Rising>(2 + draw(8), test::kWordEnd);
+      }
+      if (draw(2) == 0)
+        request.constraint =
+            std::make_shared<test::Napping>(request.constraint, 1 + draw(6), std::chrono::microseconds(1500));
     }
     if (draw(10) == 0) request.prompt_logprobs = true;
     if (draw(12) == 0) {
@@ -127,17 +140,24 @@ TEST_P(SameBits, WhateverRunsBeside) {
   std::mt19937 random(static_cast<std::uint32_t>(std::hash<std::string>()(GetParam())));
   std::vector<Request> requests;
   std::vector<test::Collected> expected;
+  const auto vocab = static_cast<std::size_t>(models::read_config(*checkpoint).vocab_size);
+  const auto words = test::json_words(vocab);
+  const Grammars grammars = test::some_grammars(words);
   {
     Engine alone(*checkpoint, {.threads = 1,
                                .context = kContext,
                                .sequences = 3,
-                               .token_bytes = test::letters(kLetters),
+                               .token_bytes = words,
                                .speculate = Speculate::off});
-    requests = random_requests(random, alone.vocab_size());
+    ASSERT_EQ(alone.vocab_size(), vocab);
+    requests = random_requests(random, vocab, grammars);
     for (std::size_t i = 0; i < requests.size(); ++i) {
       Request request = requests[i];
       request.salt = "only " + std::to_string(i);  // a cold cache
       expected.push_back(test::run(alone, std::move(request)));
+      if (!requests[i].constraint || requests[i].thinking.end >= 0) continue;
+      for (const auto& sample : expected.back().samples)
+        EXPECT_TRUE(test::obeys(*requests[i].constraint, sample.tokens, vocab)) << "request " << i;
     }
     EXPECT_EQ(alone.health().cache_hits, 0u);
   }
@@ -158,7 +178,7 @@ TEST_P(SameBits, WhateverRunsBeside) {
                                 .chunk = shape.chunk,
                                 .sequences = shape.sequences,
                                 .cache_tokens = shape.cache_tokens,
-                                .token_bytes = test::letters(kLetters),
+                                .token_bytes = words,
                                 .speculate = shape.speculate,
                                 .cache_folder = shape.disk ? folder.file("kv") : "",
                                 .cache_disk = 8'000'000,

@@ -1,5 +1,6 @@
-// Thousands of random requests from several callers: short and long ones, some too long, cancelled, left, refused;
-// with a small cache in memory and on disk, and guesses. None is lost, every block comes back, memory stays as it was.
+// Thousands of random requests from several callers: short and long ones, some too long, cancelled, left, refused; with
+// stop strings and grammars, some of which ask for too much or take their time; with a small cache in memory and on disk,
+// and guesses. None is lost, every block comes back, memory stays as it was.
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -10,7 +11,10 @@
 #include <thread>
 
 #include "base/error.h"
+#include "models/config.h"
+#include "support/constraints.h"
 #include "support/golden.h"
+#include "support/grammars.h"
 #include "support/replies.h"
 #include "support/temp_folder.h"
 
@@ -40,16 +44,20 @@ std::uint64_t resident_bytes() {
 class Caller {
  public:
   struct Counts {
-    std::size_t finished = 0, cancelled = 0, left = 0, too_long = 0, overloaded = 0, tokens = 0;
+    std::size_t finished = 0, cancelled = 0, left = 0, too_long = 0, overloaded = 0, cut_off = 0, tokens = 0;
+    std::size_t stop_strings = 0, grammars = 0;  ///< replies that ended so
   };
+  using Grammars = std::vector<std::shared_ptr<const TokenConstraint>>;
 
-  Caller(Engine& engine, std::uint32_t seed) : engine_(engine), random_(seed) {}
+  Caller(Engine& engine, const Grammars& grammars, std::uint32_t seed)
+      : engine_(engine), grammars_(grammars), random_(seed) {}
 
   /// One request to its end, whatever that is.
   void ask() {
     Request request = random_request();
     const std::size_t samples = request.samples, prompt = request.tokens.size(), most = request.max_tokens;
     const bool draws = request.pooling == Pooling::none;
+    const std::shared_ptr<const TokenConstraint> grammar = request.constraint;
     Reply reply;
     try {
       reply = engine_.submit(std::move(request));
@@ -71,9 +79,20 @@ class Caller {
     }
     const test::Collected all = test::collect(reply, samples);
     EXPECT_TRUE(all.complete);
-    bool cancelled = false;
+    bool cancelled = false, cut_off = false;
     for (const auto& sample : all.samples) {
-      EXPECT_FALSE(sample.end.error) << sample.end.error->message();
+      if (sample.end.error) {
+        EXPECT_TRUE(asks_too_much_) << sample.end.error->message();
+        EXPECT_EQ(sample.end.error->code(), base::ErrorCode::overloaded);
+        EXPECT_LE(sample.tokens.size(), kTooMuch);
+        cut_off = true;
+        continue;
+      }
+      if (grammar) {
+        EXPECT_TRUE(test::obeys(*grammar, sample.tokens, engine_.vocab_size()));
+        counts_.grammars += sample.end.reason == FinishReason::stop ? 1 : 0;
+      }
+      counts_.stop_strings += sample.end.stop_string ? 1 : 0;
       cancelled = cancelled || sample.end.reason == FinishReason::cancelled;
       counts_.tokens += sample.tokens.size();
       if (most != 0) {
@@ -86,7 +105,7 @@ class Caller {
       }
     }
     EXPECT_TRUE(!cancelled || fate == 1) << "nobody asked for that";
-    ++(cancelled ? counts_.cancelled : counts_.finished);
+    ++(cut_off ? counts_.cut_off : cancelled ? counts_.cancelled : counts_.finished);
   }
 
   const Counts& counts() const { return counts_; }
@@ -111,6 +130,9 @@ class Caller {
     if (draw(3) == 0)
       for (int i = 0; i < 5; ++i) request.stop_tokens.push_back(static_cast<TokenId>(draw(vocab)));
     if (draw(6) == 0) request.min_tokens = draw(8);
+    if (draw(4) == 0) request.stop_strings = {"ab", "c d", "efgh", "}"};
+    asks_too_much_ = false;
+    if (draw(4) == 0) constrain(request);
     request.identity = std::to_string(draw(5));
     request.salt = std::to_string(draw(3));
     if (draw(4) == 0) request.shared_prefix = draw(200);
@@ -123,11 +145,28 @@ class Caller {
       request.samples = 1;
       request.logprobs.reset();
       request.prompt_logprobs = false;
+      request.constraint.reset();
     }
     return request;
   }
 
+  void constrain(Request& request) {
+    request.stop_tokens = {test::kWordEnd};
+    const std::size_t which = draw(grammars_.size() + 2);
+    asks_too_much_ = which == grammars_.size();
+    request.constraint = which < grammars_.size() ? grammars_[which]
+                         : asks_too_much_ ? std::make_shared<test::Rising>(60, test::kWordEnd, kTooMuch)
+                                          : std::make_shared<test::Rising>(1 + draw(30), test::kWordEnd);
+    if (draw(3) == 0)
+      request.constraint =
+          std::make_shared<test::Napping>(request.constraint, 1 + draw(8), std::chrono::microseconds(draw(4000)));
+  }
+
+  static constexpr std::size_t kTooMuch = 9;  // tokens after which such a grammar is cut off
+
   Engine& engine_;
+  const Grammars& grammars_;
+  bool asks_too_much_ = false;  // the request that was made last
   std::mt19937 random_;
   Counts counts_;
 };
@@ -143,10 +182,12 @@ void soak(std::size_t requests) {
   options.cache_disk = 3'000'000;
   options.cache_least_free = 0;
   options.on_warning = [&](const std::string&) { ++warnings; };
+  options.token_bytes = test::json_words(static_cast<std::size_t>(models::read_config(*checkpoint).vocab_size));
+  const Caller::Grammars grammars = test::some_grammars(options.token_bytes);
   Engine engine(*checkpoint, options);
   const auto ask = [&](std::size_t count, std::uint32_t seed) {
     std::vector<Caller> callers;
-    for (std::size_t i = 0; i < kCallers; ++i) callers.emplace_back(engine, seed + static_cast<std::uint32_t>(i));
+    for (std::size_t i = 0; i < kCallers; ++i) callers.emplace_back(engine, grammars, seed + static_cast<std::uint32_t>(i));
     std::vector<std::thread> threads;
     for (Caller& caller : callers)
       threads.emplace_back([&caller, count] {
@@ -162,8 +203,15 @@ void soak(std::size_t requests) {
       all.left += c.left;
       all.too_long += c.too_long;
       all.overloaded += c.overloaded;
+      all.cut_off += c.cut_off;
+      all.stop_strings += c.stop_strings;
+      all.grammars += c.grammars;
     }
-    EXPECT_EQ(all.finished + all.cancelled + all.left + all.too_long + all.overloaded, count / kCallers * kCallers);
+    EXPECT_EQ(all.finished + all.cancelled + all.left + all.too_long + all.overloaded + all.cut_off,
+              count / kCallers * kCallers);
+    EXPECT_GT(all.stop_strings, 0u);
+    EXPECT_GT(all.grammars, 0u);
+    EXPECT_GT(all.cut_off, 0u);
     EXPECT_GT(all.finished, count / 3);
     EXPECT_GT(all.left, 0u);
     EXPECT_GT(all.too_long, 0u);

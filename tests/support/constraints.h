@@ -6,6 +6,7 @@
 #include <chrono>
 #include <memory>
 #include <span>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -83,6 +84,30 @@ class Slow final : public engine::TokenConstraint {
   std::unique_ptr<engine::TokenConstraint> rule_;
   std::size_t first_, masks_ = 0;
   std::shared_ptr<Gate> gate_;
+};
+
+/// `rule`, but every `each`th mask takes `nap` longer. The time is slept, not computed.
+class Napping final : public engine::TokenConstraint {
+ public:
+  Napping(std::shared_ptr<const engine::TokenConstraint> rule, std::size_t each, std::chrono::microseconds nap)
+      : beginning_(std::move(rule)), each_(each), nap_(nap) {}
+  std::unique_ptr<engine::TokenConstraint> clone() const override {
+    auto other = std::make_unique<Napping>(beginning_, each_, nap_);
+    other->rule_ = rule_ ? rule_->clone() : beginning_->clone();
+    other->masks_ = masks_;
+    return other;
+  }
+  void mask(std::span<std::uint32_t> allowed) override {
+    if (++masks_ % each_ == 0) std::this_thread::sleep_for(nap_);
+    rule_->mask(allowed);
+  }
+  void accept(std::int32_t token) override { rule_->accept(token); }
+
+ private:
+  std::shared_ptr<const engine::TokenConstraint> beginning_;
+  std::unique_ptr<engine::TokenConstraint> rule_;  // of a clone
+  std::size_t each_, masks_ = 0;
+  std::chrono::microseconds nap_;
 };
 
 inline bool rises(const std::vector<std::int32_t>& tokens, std::size_t most) {
