@@ -24,6 +24,7 @@
 #include "cli/constraint.h"
 #include "cli/interrupt.h"
 #include "cli/model_source.h"
+#include "cli/offer_model.h"
 #include "cli/options.h"
 #include "cli/output.h"
 #include "cli/progress.h"
@@ -47,13 +48,13 @@ struct RunFlags {
   std::size_t samples = 1;
   std::string vote;
   std::int64_t max_tokens = -1;
-  bool raw = false, special = false, hide_thinking = false, json = false, verbose = false, quiet = false;
+  bool yes = false, raw = false, special = false, hide_thinking = false, json = false, verbose = false, quiet = false;
 
   std::size_t token_limit() const { return max_tokens < 0 ? 0 : static_cast<std::size_t>(max_tokens); }
 };
 
 void add_flags(CLI::App& app, RunFlags& flags) {
-  app.add_option("MODEL", flags.model, "Store name or path")->required()->option_text("");
+  app.add_option("MODEL", flags.model, "Store name or path; of what is not here, a name for \"minke pull\"")->required()->option_text("");
   app.add_option("PROMPT", flags.prompt.positional, "What to say; with a pipe, the piped text follows it")
       ->option_text("");
   auto* text = app.add_option("-p,--prompt", flags.prompt.text, "What to say; standard input is left alone")
@@ -73,6 +74,7 @@ void add_flags(CLI::App& app, RunFlags& flags) {
   app.add_flag("--hidethinking", flags.hide_thinking, "Do not show the model's thinking");
   app.add_flag("--raw", flags.raw, "No chat encoding: the model continues the text as given");
   app.add_flag("--special", flags.special, "With --raw: control tokens in the text are control tokens");
+  app.add_flag("-y,--yes", flags.yes, "Fetch a model that is not here without asking");
   app.add_flag("--json", flags.json, "Print the reply as one JSON object when it is complete");
   app.add_flag("-q,--quiet", flags.quiet, "No start line and no footer");
   app.add_flag("-v,--verbose", flags.verbose, "Say more about how the model is run");
@@ -106,7 +108,9 @@ struct Opened {
 
 Opened open_model(const Session& session, const RunFlags& flags) {
   Opened opened;
-  opened.checkpoint = open_checkpoint(session.environment.store(), flags.model);
+  const std::string model =
+      offer_model(session, flags.model, {.yes = flags.yes, .chat = flags.chat, .engine = flags.engine});
+  opened.checkpoint = open_checkpoint(session.environment.store(), model);
   opened.text = flags.raw ? open_plain_text(*opened.checkpoint)
                           : open_text_model(*opened.checkpoint, flags.chat.encoding_choice());
   if (!opened.text.warning.empty()) warn(opened.text.warning);

@@ -5,6 +5,7 @@
 #include "base/cat.h"
 #include "base/error.h"
 #include "base/thread_pool.h"
+#include "cli/bench_limits.h"
 #include "cli/command.h"
 #include "cli/sampling_choice.h"
 #include "engine/bandwidth.h"
@@ -86,6 +87,8 @@ ModelReport report_on(const ShownModel& model, const ChatFlags& chat, const Engi
   report.config = models::read_config(checkpoint);
   report.sizes = models::measure(*model.weights, report.config, options.numerics);
   report.sampling = models::read_sampling_defaults(checkpoint);
+  report.numerics = options.numerics;
+  report.isa = options.isa.value_or(kernels::best_isa());
   const bool exact = options.numerics == kernels::Numerics::exact;
   report.kv_type = options.kv_type.value_or(exact ? kernels::KvType::f32 : kernels::KvType::bf16);
   report.kv_bytes_per_token = models::kv_bytes_per_token(report.config, report.kv_type);
@@ -102,6 +105,24 @@ ModelReport report_on(const ShownModel& model, const ChatFlags& chat, const Engi
     report.decode_limit = report.read_bandwidth / static_cast<double>(report.sizes.bytes_per_token);
   }
   return report;
+}
+
+void estimate_prefill(ModelReport& report) {
+  // Of the peak of products, what whole prompts of 512 tokens reach: 0.57 (1.5B, Q4_K_M) and 0.48 to 0.69
+  // (DeepSeek-V2-Lite's shape), on a Zen 4 with AVX-512 VNNI (docs/performance.md).
+  constexpr double kShareOfPeak = 0.55;
+  base::ThreadPool pool(report.threads);
+  const Limits limits{.read_bandwidth = report.read_bandwidth, .peak = kernels::measure_peak(report.isa, pool)};
+  // The output matrix is for the last token alone.
+  const auto output = static_cast<std::uint64_t>(report.config.vocab_size * report.config.hidden_size);
+  const std::uint64_t products = report.sizes.active_parameters - std::min(report.sizes.active_parameters, output);
+  const models::TensorGroup* most = nullptr;
+  for (const models::TensorGroup& group : report.sizes.groups)
+    if (group.role != "embedding" && group.role != "output" && (most == nullptr || group.parameters > most->parameters))
+      most = &group;
+  if (most == nullptr || products == 0) return;
+  const double rate = arithmetic_limit(limits, most->dtype, report.numerics).rate;
+  report.prefill_estimate = kShareOfPeak * rate / (2 * static_cast<double>(products));
 }
 
 }  // namespace minke::cli

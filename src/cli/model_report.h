@@ -39,6 +39,8 @@ struct ModelReport {
   models::SamplingDefaults sampling;
   std::string sampling_text;  ///< what a reply gets when no flag says otherwise, and why
   kernels::KvType kv_type = kernels::KvType::bf16;
+  kernels::Numerics numerics = kernels::Numerics::fast;
+  kernels::Isa isa = kernels::Isa::scalar;
   std::uint64_t kv_bytes_per_token = 0;
   std::vector<MemoryNeed> memory;  ///< at 4,096 and 32,768 tokens and at the trained length
   std::string tokenizer;           ///< description, or why there is none
@@ -48,6 +50,8 @@ struct ModelReport {
   std::size_t threads = 0;
   /// Decoded tokens a second that the bandwidth allows, at an empty context.
   double decode_limit = 0;
+  /// Prompt tokens a second, from what the processors compute at most; 0: not asked for.
+  double prefill_estimate = 0;
   /// Of a model that is not here.
   std::vector<VariantFit> variants;
   std::uint64_t headers_fetched = 0, memory_free = 0;
@@ -67,6 +71,9 @@ ShownModel open_shown_model(const hub::ModelStore& store, const std::string& mod
 
 /// Measures the read bandwidth, so it takes a fraction of a second. Errors as Checkpoint::open, read_config, measure.
 ModelReport report_on(const ShownModel& model, const ChatFlags& chat, const EngineFlags& engine);
+
+/// Measures what the processors compute, 0.3 s, and fills in prefill_estimate.
+void estimate_prefill(ModelReport& report);
 
 /// "linear, factor 4", "yarn, factor 4 over 32,768"; "none".
 std::string rope_text(const models::RopeConfig& rope);

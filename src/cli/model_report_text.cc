@@ -243,6 +243,9 @@ std::string report_text(const ModelReport& r) {
                          " a token (", fixed_text(100 * read_share(r.sizes), 1), " % of the weights), ",
                          byte_text(static_cast<std::uint64_t>(r.read_bandwidth)), "/s read by ", r.threads,
                          r.threads == 1 ? " thread" : " threads"));
+  if (r.prefill_estimate > 0)
+    text += line("prompt speed", base::cat("about ", rate_text(r.prefill_estimate),
+                                           " tok/s here, by what the processors compute (within a third)"));
   for (const std::string& warning : r.config.warnings) text += line("note", warning);
   text += groups_text(r.sizes);
   return r.variants.empty() ? text : text + variants_text(r);
@@ -292,6 +295,7 @@ std::string report_json(const ModelReport& r, std::span<const formats::TensorVie
   object["threads"] = r.threads;
   object["read_bandwidth"] = r.read_bandwidth;
   object["decode_tokens_per_second_limit"] = r.decode_limit;
+  if (r.prefill_estimate > 0) object["prefill_tokens_per_second_estimate"] = r.prefill_estimate;
   json::array warnings;
   for (const std::string& warning : r.config.warnings) warnings.emplace_back(base::to_valid_utf8(warning));
   object["warnings"] = std::move(warnings);

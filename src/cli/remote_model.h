@@ -11,7 +11,8 @@
 
 namespace minke::cli {
 
-/// A folder of this process's own in the system's place for such, gone with the object.
+/// A folder of this process's own in the system's place for such, gone with the object. Those that processes which were
+/// killed have left behind go when the next is made.
 class ScratchFolder {
  public:
   ScratchFolder();
@@ -23,6 +24,7 @@ class ScratchFolder {
 
  private:
   std::string path_;
+  int fd_ = -1;  ///< of the folder, locked: somebody lives in it
 };
 
 /// The model is neither in the store nor a path, but may be on the hub.
@@ -35,14 +37,15 @@ class RemoteModel {
   RemoteModel(const Session& session, const hub::ModelStore& store, const std::string& model);
 
   const ShownModel& shown() const noexcept { return shown_; }
-  /// Puts into a report on shown() what is known of a remote model alone.
+  const HubChoice& choice() const noexcept { return choice_; }
+  /// "hf.co/user/repo"
+  std::string label() const;
+  /// Puts into a report on shown() what is told of a remote model alone. Measures the processors: 0.3 s.
   void complete(ModelReport& report) const;
   /// Runs `work`, whose errors shall name the repository.
   void naming(const std::function<void()>& work) const;
 
  private:
-  std::string label() const;
-
   ScratchFolder folder_;
   std::string asked_;
   HubChoice choice_;

@@ -114,11 +114,17 @@ fs::path store_root(std::string_view minke_models, std::string_view xdg_data_hom
   if (!home.empty()) {
     return fs::path(home) / ".local" / "share" / inside;
   }
-  throw Error(ErrorCode::invalid_argument, "no place for the model store: HOME is not set",
-              "set MINKE_MODELS to a folder");
+  return {};
 }
 
 ModelStore::ModelStore(fs::path root, Gallery gallery) : root_(std::move(root)), gallery_(std::move(gallery)) {}
+
+const fs::path& ModelStore::root() const {
+  if (root_.empty())
+    throw Error(ErrorCode::invalid_argument, "no place for the model store: HOME is not set",
+                "set MINKE_MODELS to a folder, or give a model's path");
+  return root_;
+}
 
 std::string ModelStore::resolve(std::string_view name_or_path) const {
   if (name_or_path.empty()) {
@@ -134,7 +140,7 @@ std::string ModelStore::resolve(std::string_view name_or_path) const {
     }
     return resolve_path(name_or_path);
   }
-  if (const std::optional<std::string> name = parse_store_name(name_or_path)) {
+  if (const std::optional<std::string> name = parse_store_name(name_or_path); name && !root_.empty()) {
     fs::path folder = root_ / folder_for_name(*name);
     if (const auto hit = gallery_.find(*name); hit && !fs::is_directory(status_or_throw(folder))) {
       folder = root_ / folder_for_name(store_name_of(*hit->entry, hit->quant));
@@ -244,13 +250,13 @@ void ModelStore::fail_not_found(std::string_view text) const {
     hint += cat("to fetch one: minke pull ", near.empty() ? "NAME (minke list --available shows them)" : near[0]);
   }
   throw Error(ErrorCode::not_found,
-              cat("model '", text.substr(0, 200), "': not in the store ", root_.string(), " and no such file"),
+              cat("model '", text.substr(0, 200), "': not in the store ", root().string(), " and no such file"),
               std::move(hint));
 }
 
 std::vector<StoredModel> ModelStore::list() const {
   std::vector<StoredModel> models;
-  if (!fs::exists(status_or_throw(root_))) {
+  if (!fs::exists(status_or_throw(root()))) {
     return models;
   }
   std::error_code error;
@@ -280,7 +286,7 @@ StoredModel ModelStore::remove(std::string_view text) const {
                 "only models of the store are removed, by name; `minke list` shows them");
   }
   const std::string folder_name = folder_for_name(*name);
-  const fs::path folder = root_ / folder_name;
+  const fs::path folder = root() / folder_name;
   std::error_code error;
   const fs::file_status status = fs::symlink_status(folder, error);
   if (!fs::exists(status)) {

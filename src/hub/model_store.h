@@ -45,15 +45,17 @@ std::optional<std::string> name_for_folder(std::string_view folder);
 
 /// Where the store is: `minke_models` ($MINKE_MODELS) if not empty, else minke/models under `xdg_data_home`
 /// ($XDG_DATA_HOME, ignored unless absolute, as the XDG specification says), else under `home`/.local/share.
-/// Throws Error(invalid_argument) when all three are empty. The caller reads the environment.
+/// Empty when all three are. The caller reads the environment.
 std::filesystem::path store_root(std::string_view minke_models, std::string_view xdg_data_home, std::string_view home);
 
 class ModelStore {
  public:
-  /// The folder need not exist (the store is then empty).
+  /// The folder need not exist (the store is then empty). An empty `root`: there is no place for a store; paths resolve
+  /// all the same, and all else is Error(invalid_argument).
   explicit ModelStore(std::filesystem::path root, Gallery gallery = Gallery::built_in());
 
-  const std::filesystem::path& root() const noexcept { return root_; }
+  /// Error(invalid_argument) when there is none.
+  const std::filesystem::path& root() const;
   const Gallery& gallery() const noexcept { return gallery_; }
 
   /// Path for Checkpoint::open of a model given by store name or by path. A text with '/' or ending in

@@ -109,6 +109,24 @@ TEST_F(Constraint, EveryProtocolAsksInItsOwnWords) {
   EXPECT_EQ(asked(kAsk + R"("guided_json":null,"guided_choice":[],"grammar":""})"), nullptr);
 }
 
+TEST_F(Constraint, FieldsThatAreNullAskForNothing) {
+  for (const std::string field :
+       {R"("guided_json":null)", R"("guided_regex":null)", R"("guided_choice":null)", R"("guided_grammar":null)",
+        R"("json_schema":null)", R"("grammar":null)", R"("response_format":null)",
+        R"("response_format":{"type":"text","schema":null,"json_schema":null})", R"("structured_outputs":null)",
+        R"("structured_outputs":{"json":null,"regex":null,"choice":null,"grammar":null,"json_object":null,)"
+        R"("structural_tag":null})"})
+    EXPECT_EQ(asked(base::cat(kAsk, field, "}")), nullptr) << field;
+  // The object is asked for, of no particular schema.
+  expect(kAsk + R"("response_format":{"type":"json_object","schema":null}})", R"({"b": 1})", "[1]");
+  EXPECT_EQ(refusal(kAsk + R"("response_format":{"type":"json_schema","json_schema":{"schema":null}}})"),
+            Fault::malformed);
+  EXPECT_EQ(asked(R"({"model":"fake","input":"hi","text":{"format":null}})", &Service::responses), nullptr);
+  EXPECT_EQ(asked(R"({"model":"fake","messages":[{"role":"user","content":"hi"}],"format":null})", &Service::ollama_chat,
+                  Dialect::ollama),
+            nullptr);
+}
+
 TEST_F(Constraint, WhatCannotBeIsRefusedByName) {
   EXPECT_EQ(refusal(kAsk + R"("response_format":{"type":"xml"}})"), Fault::unsupported);
   EXPECT_EQ(refusal(kAsk + R"("response_format":{"type":"json_schema"}})"), Fault::malformed);

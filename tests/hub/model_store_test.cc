@@ -97,7 +97,26 @@ TEST(StoreRoot, FollowsTheXdgRules) {
   EXPECT_EQ(store_root("", "/x", "/h"), "/x/minke/models");
   EXPECT_EQ(store_root("", "relative", "/h"), "/h/.local/share/minke/models");
   EXPECT_EQ(store_root("", "", "/h"), "/h/.local/share/minke/models");
-  EXPECT_THROW(store_root("", "", ""), Error);
+  EXPECT_EQ(store_root("", "", ""), "");
+}
+
+TEST(StoreRoot, WithoutAStoreAPathResolves) {
+  const ModelStore store("");
+  const std::string path = std::string(MINKE_SOURCE_DIR) + "/tests/golden/tiny_gguf/qwen2.gguf";
+  EXPECT_EQ(store.resolve(path), path);
+  for (const auto& attempt : std::vector<std::function<void()>>{[&] { (void)store.resolve("qwen2"); },
+                                                                [&] { (void)store.resolve("user/repo"); },
+                                                                [&] { (void)store.list(); },
+                                                                [&] { (void)store.remove("qwen2"); },
+                                                                [&] { (void)store.root(); }}) {
+    try {
+      attempt();
+      ADD_FAILURE() << "no error";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), base::ErrorCode::invalid_argument);
+      EXPECT_NE(error.hint().find("MINKE_MODELS"), std::string::npos);
+    }
+  }
 }
 
 TEST(SplitNames, AreParsed) {

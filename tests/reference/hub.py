@@ -13,8 +13,10 @@ import hashlib
 import json
 import os
 import pathlib
+import pty
 import random
 import re
+import select
 import shutil
 import signal
 import subprocess
@@ -78,6 +80,32 @@ class Suite:
     def start(self, *args, env=None):
         return subprocess.Popen([self.minke, *map(str, args)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                                 stdin=subprocess.DEVNULL, env=self.env(**(env or {})), start_new_session=True)
+
+    def on_terminal(self, *args, answer, seconds=60):
+        """Standard input and error are a terminal, on which a question is answered: status, output, what it shows."""
+        master, slave = pty.openpty()
+        process = subprocess.Popen([self.minke, *map(str, args)], stdin=slave, stdout=subprocess.PIPE, stderr=slave,
+                                   env=self.env(TERM="dumb"), start_new_session=True)
+        os.close(slave)
+        text, asked, end = "", False, time.monotonic() + seconds
+        while time.monotonic() < end:
+            if not select.select([master], [], [], 0.2)[0]:
+                if process.poll() is not None:
+                    break
+                continue
+            try:
+                data = os.read(master, 65536)
+            except OSError:  # nobody has the other end
+                break
+            text += data.decode(errors="replace")
+            if not asked and "[Y/n] " in text:
+                asked = True
+                os.write(master, answer.encode())
+        if process.poll() is None and time.monotonic() >= end:
+            process.kill()
+        out = process.communicate()[0]
+        os.close(master)
+        return process.returncode, out, text
 
     def pulls(self, what, *args, data=None, folder=NAME, **kwargs):
         """It succeeds and leaves the right bytes, and no leftovers."""
@@ -197,6 +225,8 @@ class Suite:
         table = self.run("show", "user/gguf").stdout
         self.check("which of them", re.search(r"\* Q4_K_M +.* fits", table) and re.search(r"  Q8_0 +.* fits", table) and
                    "fetch it: minke pull user/gguf" in table, table)
+        self.check("the speeds", remote["prefill_tokens_per_second_estimate"] > 0 < remote["decode_tokens_per_second_limit"] and
+                   "prompt speed" in table, table)
         self.check("nothing stays", not self.store.exists() or not list(self.store.iterdir()))
         folder = GOLDEN / "tiny_moe" / "deepseek"
         self.hub.repos["user/tiny"] = fake_hub.Repo({p.name: p.read_bytes() for p in folder.iterdir()})
@@ -209,6 +239,79 @@ class Suite:
         result = self.run("show", "user/tiny")
         self.check("a block that is missing", result.returncode == 1 and "deepseek_v32" in result.stderr and
                    "hf.co/user/tiny" in result.stderr and "/tmp" not in result.stderr, result.stderr)
+
+    def test_show_leaves_nothing(self):
+        """Folders of processes that were killed go, those of living ones stay."""
+        self.fresh()
+        temporary = self.work / "temporary"
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir()
+        env = {"TMPDIR": str(temporary)}
+        self.hub.repos["user/gguf"] = fake_hub.Repo({"m-Q4_K_M.gguf": (GOLDEN / "tiny_gguf" / "qwen2.gguf").read_bytes()})
+        folders = lambda: sorted(temporary.glob("minke-show-*"))
+
+        def slow_show(others):
+            self.hub.fault = {"step": 1 << 12, "pause": 0.05}
+            process = self.start("show", "user/gguf", env=env)
+            end = time.monotonic() + 30
+            while len(folders()) == others and time.monotonic() < end:
+                time.sleep(0.01)
+            return process
+
+        process = slow_show(0)
+        process.kill()
+        process.communicate()
+        self.check("a killed one leaves its folder", len(folders()) == 1, folders())
+        self.hub.fault = {}
+        self.run("show", "user/gguf", env=env)
+        self.check("which stays while it is new", len(folders()) == 1, folders())
+        dead = folders()
+        process = slow_show(1)
+        for folder in folders():
+            os.utime(folder, (1, 1))
+        self.hub.fault = {}
+        other = self.run("show", "user/gguf", env=env)
+        self.check("and goes with the next", other.returncode == 0 and not dead[0].exists(), (dead, other.stderr))
+        _, err = process.communicate(timeout=60)
+        self.check("a living one's stays", process.returncode == 0 and not folders(), (err, folders()))
+
+    def test_run(self):
+        """What is not here is offered."""
+        self.fresh()
+        model = GOLDEN / "tiny_gguf" / "qwen2.gguf"
+        self.hub.repos["user/qwen-GGUF"] = fake_hub.Repo({"q-Q4_K_M.gguf": model.read_bytes()})
+        flags = ("--raw", "-p", "abc", "-n", "3", "--temp", "0", "-q")
+        run = ("run", "user/qwen-GGUF", *flags)
+        absent = lambda: not self.store.exists() or not [p for p in self.store.iterdir() if not p.name.startswith(".")]
+        expected = self.run("run", model, *flags).stdout
+        result = self.run(*run)
+        self.check("nobody to ask", result.returncode == 1 and "minke pull user/qwen-GGUF" in result.stderr and absent() and
+                   not self.hub.sent, result.stderr)
+        status, out, text = self.on_terminal(*run, answer="n\n")
+        self.check("no", status == 1 and not out and absent() and "minke pull user/qwen-GGUF" in text, (status, text))
+        self.check("what it would be", re.search(r"user/qwen-GGUF is not here\..*Q4_K_M, .*B.*\r\n *It needs .*B of memory at a "
+                                                 r"context of .*prompts at about .*replies at .*\r\nDownload .*B from "
+                                                 r"hf\.co/user/qwen-GGUF\? \[Y/n\] ", text), text)
+        status, out, text = self.on_terminal(*run, answer="\n")
+        self.check("yes", status == 0 and out.decode(errors="replace") == expected and not self.leftovers(), (status, out, text))
+        result = self.run(*run)
+        self.check("it is here now", result.returncode == 0 and result.stdout == expected, result.stderr)
+        self.run("rm", "--yes", "user--qwen-gguf:q4_k_m")
+        result = self.run(*run, "--yes")
+        self.check("--yes", result.returncode == 0 and result.stdout == expected, result.stderr)
+        config = json.loads((GOLDEN / "tiny_moe" / "deepseek" / "config.json").read_text())
+        config |= {"architectures": ["DeepseekV32ForCausalLM"], "model_type": "deepseek_v32"}
+        self.hub.repos["user/new"] = fake_hub.Repo({"config.json": json.dumps(config).encode(),
+                                                    "model.safetensors": self.small})
+        result = self.run("run", "user/new", "--yes", *flags)
+        self.check("what does not run is not fetched", result.returncode == 1 and "hf.co/user/new" in result.stderr and
+                   not (self.store / "user--new").exists(), result.stderr)
+        env = {key: value for key, value in self.env().items() if key not in ("HOME", "MINKE_MODELS")}
+        go = lambda what: subprocess.run([self.minke, "run", str(what), *flags], capture_output=True, text=True, env=env,
+                                         stdin=subprocess.DEVNULL, timeout=60, check=False)
+        here, name = go(model), go("qwen-gguf")
+        self.check("a path needs no home", here.returncode == 0 and here.stdout == expected, here.stderr)
+        self.check("a name does", name.returncode == 1 and "MINKE_MODELS" in name.stderr, name.stderr)
 
     def test_hostile_headers(self):
         """Malformed headers over HTTP: typed errors, few bytes, little memory."""
