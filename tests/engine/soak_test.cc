@@ -132,7 +132,7 @@ class Caller {
     if (draw(6) == 0) request.min_tokens = draw(8);
     if (draw(4) == 0) request.stop_strings = {"ab", "c d", "efgh", "}"};
     asks_too_much_ = false;
-    if (draw(4) == 0) constrain(request);
+    if (draw(3) == 0) constrain(request);
     request.identity = std::to_string(draw(5));
     request.salt = std::to_string(draw(3));
     if (draw(4) == 0) request.shared_prefix = draw(200);
@@ -154,6 +154,7 @@ class Caller {
     request.stop_tokens = {test::kWordEnd};
     const std::size_t which = draw(grammars_.size() + 2);
     asks_too_much_ = which == grammars_.size();
+    if (asks_too_much_) request.max_tokens = 2 * kTooMuch;
     request.constraint = which < grammars_.size() ? grammars_[which]
                          : asks_too_much_ ? std::make_shared<test::Rising>(60, test::kWordEnd, kTooMuch)
                                           : std::make_shared<test::Rising>(1 + draw(30), test::kWordEnd);
