@@ -37,10 +37,9 @@ int pull_model(const Session& session, const PullFlags& flags) {
                                           .revision = flags.revision,
                                           .retry = {.attempts = flags.retries}});
   note(base::cat(choice_text(choice), "\n"));
-  fetch_model(access, store, choice,
-              {.connections = flags.connections,
-               .retries = flags.retries,
-               .terminal = session.environment.stderr_terminal});
+  fetch_model(
+      access, store, choice,
+      {.connections = flags.connections, .retries = flags.retries, .terminal = session.environment.stderr_terminal});
   note(base::cat("run it: minke run ", choice.request.name, "\n"));
   Output out(STDOUT_FILENO, "standard output");
   out.write(store.resolve(choice.request.name) + "\n");

@@ -54,7 +54,9 @@ struct RunFlags {
 };
 
 void add_flags(CLI::App& app, RunFlags& flags) {
-  app.add_option("MODEL", flags.model, "Store name or path; of what is not here, a name for \"minke pull\"")->required()->option_text("");
+  app.add_option("MODEL", flags.model, "Store name or path; of what is not here, a name for \"minke pull\"")
+      ->required()
+      ->option_text("");
   app.add_option("PROMPT", flags.prompt.positional, "What to say; with a pipe, the piped text follows it")
       ->option_text("");
   auto* text = app.add_option("-p,--prompt", flags.prompt.text, "What to say; standard input is left alone")

@@ -64,8 +64,8 @@ std::string offer_model(const Session& session, const std::string& model, const 
   remote.naming([&] { report = report_on(remote.shown(), options.chat, options.engine); });
   remote.complete(report);
   note(offer_text(model, choice, report));
-  if (!options.yes &&
-      !is_agreed(base::cat("Download ", byte_text(choice.variant.bytes), " from ", printable(remote.label()), "? [Y/n] ")))
+  if (!options.yes && !is_agreed(base::cat("Download ", byte_text(choice.variant.bytes), " from ",
+                                           printable(remote.label()), "? [Y/n] ")))
     throw base::Error(base::ErrorCode::not_found, base::cat(model, ": not here, and not fetched"),
                       base::cat("fetch it: minke pull ", model));
   const InterruptScope interrupt;

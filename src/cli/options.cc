@@ -140,9 +140,10 @@ void add_arithmetic_flags(CLI::App& app, EngineFlags& flags) {
 }
 
 void add_speculation_flag(CLI::App& app, EngineFlags& flags) {
-  app.add_option("--speculate", flags.speculate,
-                 "auto (default): guess tokens from what was said before, where that saves time; the reply is the same. "
-                 "always: where it does not, too, for measuring")
+  app.add_option(
+         "--speculate", flags.speculate,
+         "auto (default): guess tokens from what was said before, where that saves time; the reply is the same. "
+         "always: where it does not, too, for measuring")
       ->check(CLI::IsMember({"auto", "always", "off"}))
       ->option_text("auto|always|off")
       ->group(kModelGroup);

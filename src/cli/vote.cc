@@ -90,9 +90,9 @@ std::string trimmed(std::string_view text) {
 
 std::shared_ptr<const re2::RE2> compiled(std::string_view pattern) {
   if (pattern.empty() || pattern.size() > AnswerRule::kMaxPattern)
-    throw base::Error(base::ErrorCode::invalid_argument, base::cat("regular expression: expected 1 to ",
-                                                                   AnswerRule::kMaxPattern, " bytes, got ",
-                                                                   pattern.size()));
+    throw base::Error(
+        base::ErrorCode::invalid_argument,
+        base::cat("regular expression: expected 1 to ", AnswerRule::kMaxPattern, " bytes, got ", pattern.size()));
   re2::RE2::Options options;
   options.set_log_errors(false);
   options.set_max_mem(static_cast<std::int64_t>(AnswerRule::kMaxMemory));

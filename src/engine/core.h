@@ -45,8 +45,8 @@ struct CoreOptions {
 
 /// A step: finished and cancelled replies have left; waiting ones are admitted while there are places and blocks; every
 /// decoding reply has one row, and prompts share the rows that StepCost allows; the model runs; replies whose last
-/// token was among the rows draw one; where a constrained one's mask is not there, the reply sits steps out until it is.
-/// When blocks run out, the youngest gives its own up and is computed again later, which gives the same bits.
+/// token was among the rows draw one; where a constrained one's mask is not there, the reply sits steps out until it
+/// is. When blocks run out, the youngest gives its own up and is computed again later, which gives the same bits.
 class Core {
  public:
   using Clock = std::chrono::steady_clock;

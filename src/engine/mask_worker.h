@@ -55,9 +55,10 @@ class MaskState {
   std::atomic<Phase> phase_{Phase::stale};
 };
 
-/// Two threads, started with the first constrained reply: one takes masks as they come, the other those of replies whose
-/// last mask took less than kQuick of processor time, so that a grammar that explodes does not hold them up. A reply's
-/// first mask is of unknown cost, so that one thread alone clones beginnings. Stacks are large: grammars may be deep.
+/// Two threads, started with the first constrained reply: one takes masks as they come, the other those of replies
+/// whose last mask took less than kQuick of processor time, so that a grammar that explodes does not hold them up. A
+/// reply's first mask is of unknown cost, so that one thread alone clones beginnings. Stacks are large: grammars may be
+/// deep.
 class MaskWorker {
  public:
   static constexpr std::chrono::milliseconds kQuick{5};

@@ -122,8 +122,8 @@ TEST_F(Constraint, FieldsThatAreNullAskForNothing) {
   EXPECT_EQ(refusal(kAsk + R"("response_format":{"type":"json_schema","json_schema":{"schema":null}}})"),
             Fault::malformed);
   EXPECT_EQ(asked(R"({"model":"fake","input":"hi","text":{"format":null}})", &Service::responses), nullptr);
-  EXPECT_EQ(asked(R"({"model":"fake","messages":[{"role":"user","content":"hi"}],"format":null})", &Service::ollama_chat,
-                  Dialect::ollama),
+  EXPECT_EQ(asked(R"({"model":"fake","messages":[{"role":"user","content":"hi"}],"format":null})",
+                  &Service::ollama_chat, Dialect::ollama),
             nullptr);
 }
 

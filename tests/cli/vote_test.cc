@@ -73,7 +73,8 @@ TEST(Vote, HostilePatternsAndRepliesAreBounded) {
     }
     return false;
   };
-  for (const char* pattern : {"", "(", ")", "[", "*", "a{2,1}", "\\", "(?=a)", "[z-a]", "(((a{1000}){1000}){1000})", "\xff"})
+  for (const char* pattern :
+       {"", "(", ")", "[", "*", "a{2,1}", "\\", "(?=a)", "[z-a]", "(((a{1000}){1000}){1000})", "\xff"})
     EXPECT_TRUE(refused(pattern)) << pattern;
   EXPECT_TRUE(refused(std::string(AnswerRule::kMaxPattern + 1, 'a')));
   const auto start = std::chrono::steady_clock::now();

@@ -98,7 +98,8 @@ TEST_P(DecodeStep, AllocatesNothingAndLocksNothing) {
       {.temperature = 1, .top_p = 0.9, .min_p = 0.05, .repeat_penalty = 1.1, .seed = 3}};
   for (const auto& [threads, speculate] : {std::pair{1, false}, {3, false}, {1, true}}) {
     std::atomic<int> steps{0};  // outlives the engine, which may still tell
-    Engine engine(*checkpoint, {.threads = static_cast<std::size_t>(threads), .context = 1024,
+    Engine engine(*checkpoint, {.threads = static_cast<std::size_t>(threads),
+                                .context = 1024,
                                 .speculate = speculate ? Speculate::automatic : Speculate::off});
     // With guesses, a step may give 32 tokens.
     const std::size_t most = speculate ? 300 : 100;

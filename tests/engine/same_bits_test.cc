@@ -144,11 +144,9 @@ TEST_P(SameBits, WhateverRunsBeside) {
   const auto words = test::json_words(vocab);
   const Grammars grammars = test::some_grammars(words);
   {
-    Engine alone(*checkpoint, {.threads = 1,
-                               .context = kContext,
-                               .sequences = 3,
-                               .token_bytes = words,
-                               .speculate = Speculate::off});
+    Engine alone(
+        *checkpoint,
+        {.threads = 1, .context = kContext, .sequences = 3, .token_bytes = words, .speculate = Speculate::off});
     ASSERT_EQ(alone.vocab_size(), vocab);
     requests = random_requests(random, vocab, grammars);
     for (std::size_t i = 0; i < requests.size(); ++i) {

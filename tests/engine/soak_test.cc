@@ -1,6 +1,6 @@
 // Thousands of random requests from several callers: short and long ones, some too long, cancelled, left, refused; with
-// stop strings and grammars, some of which ask for too much or take their time; with a small cache in memory and on disk,
-// and guesses. None is lost, every block comes back, memory stays as it was.
+// stop strings and grammars, some of which ask for too much or take their time; with a small cache in memory and on
+// disk, and guesses. None is lost, every block comes back, memory stays as it was.
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -156,8 +156,8 @@ class Caller {
     asks_too_much_ = which == grammars_.size();
     if (asks_too_much_) request.max_tokens = 2 * kTooMuch;
     request.constraint = which < grammars_.size() ? grammars_[which]
-                         : asks_too_much_ ? std::make_shared<test::Rising>(60, test::kWordEnd, kTooMuch)
-                                          : std::make_shared<test::Rising>(1 + draw(30), test::kWordEnd);
+                         : asks_too_much_         ? std::make_shared<test::Rising>(60, test::kWordEnd, kTooMuch)
+                                                  : std::make_shared<test::Rising>(1 + draw(30), test::kWordEnd);
     if (draw(3) == 0)
       request.constraint =
           std::make_shared<test::Napping>(request.constraint, 1 + draw(8), std::chrono::microseconds(draw(4000)));
@@ -188,7 +188,8 @@ void soak(std::size_t requests) {
   Engine engine(*checkpoint, options);
   const auto ask = [&](std::size_t count, std::uint32_t seed) {
     std::vector<Caller> callers;
-    for (std::size_t i = 0; i < kCallers; ++i) callers.emplace_back(engine, grammars, seed + static_cast<std::uint32_t>(i));
+    for (std::size_t i = 0; i < kCallers; ++i)
+      callers.emplace_back(engine, grammars, seed + static_cast<std::uint32_t>(i));
     std::vector<std::thread> threads;
     for (Caller& caller : callers)
       threads.emplace_back([&caller, count] {

@@ -9,18 +9,6 @@
 namespace minke::engine {
 namespace {
 
-// Under sanitizers a guess may never pay, by the times that steps take.
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define MINKE_SLOW_BUILD 1
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(MINKE_SLOW_BUILD)
-constexpr std::uint64_t kLeastAccepted = 0;
-#else
-constexpr std::uint64_t kLeastAccepted = 1;
-#endif
-
 class Choosing : public testing::Test {
  protected:
   Choosing() : cost_({.most_rows = 512}, 16 + Speculation::kMostRows), speculation_(16) {}
@@ -117,7 +105,7 @@ struct Ran {
   EngineHealth health;
 };
 
-/// A tiny model, which soon repeats itself; one thread, so that steps take what rows take.
+/// A tiny model, which soon repeats itself.
 Ran run(const Request& request, Speculate speculate, std::size_t context = 512) {
   const auto checkpoint = formats::Checkpoint::open(test::tiny_folder("qwen2"));
   Engine engine(*checkpoint, {.threads = 1, .context = context, .speculate = speculate});
@@ -151,11 +139,11 @@ void expect_same(const test::Collected& got, const test::Collected& expected) {
 
 TEST(Speculating, TheSameReplyInFewerSteps) {
   const Request request = repetitive(300);
-  const Ran without = run(request, Speculate::off), with = run(request, Speculate::automatic);
+  const Ran without = run(request, Speculate::off), with = run(request, Speculate::always);
   expect_same(with.reply, without.reply);
   const Usage& usage = with.reply.samples[0].end.usage;
   EXPECT_EQ(without.reply.samples[0].end.usage.drafted_tokens, 0u);
-  EXPECT_GE(usage.accepted_tokens, kLeastAccepted);
+  EXPECT_GT(usage.accepted_tokens, 0u);
   EXPECT_LE(usage.accepted_tokens, usage.drafted_tokens);
   EXPECT_EQ(with.health.drafted, usage.drafted_tokens);
   EXPECT_EQ(with.health.accepted, usage.accepted_tokens);

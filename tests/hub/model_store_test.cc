@@ -105,11 +105,9 @@ TEST(StoreRoot, WithoutAStoreAPathResolves) {
   const ModelStore store("");
   const std::string path = std::string(MINKE_SOURCE_DIR) + "/tests/golden/tiny_gguf/qwen2.gguf";
   EXPECT_EQ(store.resolve(path), path);
-  for (const auto& attempt : std::vector<std::function<void()>>{[&] { (void)store.resolve("qwen2"); },
-                                                                [&] { (void)store.resolve("user/repo"); },
-                                                                [&] { (void)store.list(); },
-                                                                [&] { (void)store.remove("qwen2"); },
-                                                                [&] { (void)store.root(); }}) {
+  for (const auto& attempt : std::vector<std::function<void()>>{
+           [&] { (void)store.resolve("qwen2"); }, [&] { (void)store.resolve("user/repo"); },
+           [&] { (void)store.list(); }, [&] { (void)store.remove("qwen2"); }, [&] { (void)store.root(); }}) {
     try {
       attempt();
       ADD_FAILURE() << "no error";

@@ -19,7 +19,8 @@ inline constexpr engine::TokenId kWordEnd = 2;
 /// letters().
 inline std::shared_ptr<const engine::TokenBytes> json_words(std::size_t vocab) {
   return std::make_shared<engine::TokenBytes>(vocab, [word = std::string()](engine::TokenId id) mutable {
-    static constexpr std::array kPieces = {"{\"", "\":", "\",\"", "\": \"", "true", "null", "12", "},", "[", "],", "\\n", "  "};
+    static constexpr std::array kPieces = {"{\"", "\":", "\",\"", "\": \"", "true", "null",
+                                           "12",  "},",  "[",     "],",     "\\n",  "  "};
     constexpr engine::TokenId kFirst = 3, kCharacters = 95;
     const engine::TokenId character = id - kFirst, piece = character - kCharacters - 1;
     if (id == kWordEnd) return engine::TokenBytes::Entry{.bytes = "<end>", .control = true};
