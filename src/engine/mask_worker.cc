@@ -90,9 +90,10 @@ void MaskWorker::stop_threads() noexcept {
 void MaskWorker::start(std::shared_ptr<MaskState> state) {
   {
     const std::lock_guard lock(mutex_);
-    queue_.push_back(state);
+    MaskState& begun = *state;
+    queue_.push_back(std::move(state));
     // After what may throw; no worker has seen it yet.
-    state->phase_.store(MaskState::Phase::started, std::memory_order_relaxed);
+    begun.phase_.store(MaskState::Phase::started, std::memory_order_relaxed);
   }
   filled_.raise();
 }
