@@ -32,6 +32,7 @@
 #include "cli/reply_printer.h"
 #include "cli/sampling_choice.h"
 #include "cli/text_format.h"
+#include "cli/vote.h"
 
 namespace minke::cli {
 namespace {
