@@ -299,10 +299,11 @@ class Suite:
         self.run("rm", "--yes", "user--qwen-gguf:q4_k_m")
         result = self.run(*run, "--yes")
         self.check("--yes", result.returncode == 0 and result.stdout == expected, result.stderr)
-        config = json.loads((GOLDEN / "tiny_moe" / "deepseek" / "config.json").read_text())
+        folder = GOLDEN / "tiny_moe" / "deepseek"
+        config = json.loads((folder / "config.json").read_text())
         config |= {"architectures": ["DeepseekV32ForCausalLM"], "model_type": "deepseek_v32"}
         self.hub.repos["user/new"] = fake_hub.Repo({"config.json": json.dumps(config).encode(),
-                                                    "model.safetensors": self.small})
+                                                    "model.safetensors": (folder / "model.safetensors").read_bytes()})
         result = self.run("run", "user/new", "--yes", *flags)
         self.check("what does not run is not fetched", result.returncode == 1 and "hf.co/user/new" in result.stderr and
                    not (self.store / "user--new").exists(), result.stderr)
