@@ -224,7 +224,8 @@ void soak(std::size_t requests) {
   ask(requests - requests / 4, 1000);
   const std::uint64_t after = resident_bytes();
   if (!kSanitized) {
-    // The allocator's arenas grow by 6 MB over some thousands of requests, most of it grammars'; then no more, in 20,000.
+    // The allocator's arenas grow by 6 MB over some thousands of requests, most of it grammars'; then no more, in
+    // 20,000.
     EXPECT_LT(after, before + (10u << 20)) << "bytes more";
     EXPECT_GT(engine.health().accepted, 0u);
   }
