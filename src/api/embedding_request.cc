@@ -2,6 +2,7 @@
 
 #include "api/api_error.h"
 #include "api/field_table.h"
+#include "api/ollama_request.h"
 #include "base/cat.h"
 #include "text/json_access.h"
 
@@ -69,6 +70,7 @@ EmbeddingRequest parse_embedding_request(const Fields& request) {
 EmbeddingRequest parse_ollama_embed(const Fields& request) {
   EmbeddingRequest out = parse(request);
   out.truncate = request.flag("truncate").value_or(true);
+  out.idle = parse_keep_alive(request);
   return out;
 }
 

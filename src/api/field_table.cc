@@ -192,7 +192,10 @@ constexpr FieldRule kOllama[] = {
      "num_predict, stop, seed, temperature, top_p, top_k, min_p, repeat_penalty, presence_penalty, frequency_penalty, "
      "and DRY's as in a chat"},
     {"options.num_ctx", ignored, "the context is the server's"},
-    {"keep_alive", ignored, "the model stays loaded"},
+    {"keep_alive", honoured,
+     "how long the model stays in memory when nobody uses it: seconds, or \"5m\"; negative for ever; 0 without a "
+     "prompt "
+     "unloads it"},
     {"tools", honoured, "of /api/chat; a call comes whole, in one line"},
     {"format", honoured, "\"json\", or a JSON Schema that the answer follows"},
     {"images", refused, "the model reads text only"},
@@ -209,7 +212,7 @@ constexpr FieldRule kEmbeddingOwn[] = {
     {"user", honoured, "separates the cache"},
     {"truncate", honoured, "of /api/embed, true unless given: inputs longer than the context are cut"},
     {"options", ignored, "of /api/embed"},
-    {"keep_alive", ignored, "of /api/embed: the model stays loaded"},
+    {"keep_alive", honoured, "of /api/embed: as in Ollama's chats"},
 };
 constexpr auto kEmbedding = join(kModel, kEmbeddingOwn);
 

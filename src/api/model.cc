@@ -100,10 +100,6 @@ bool is_deepseek_name(std::string_view name) {
   return std::find(kNames.begin(), kNames.end(), name) != kNames.end();
 }
 
-bool Model::answers_to(std::string_view asked) const {
-  return asked == name || is_deepseek_name(asked) || std::find(aliases.begin(), aliases.end(), asked) != aliases.end();
-}
-
 namespace {
 
 /// Makes the reply begin with a call, where it cannot be constrained to be one. Thinking would have to come before it:

@@ -105,7 +105,6 @@ struct Model {
   const engine::SamplingParams& defaults(text::Thinking asked) const {
     return sampling[static_cast<std::size_t>(asked == text::Thinking::automatic ? thinking : asked)];
   }
-  bool answers_to(std::string_view asked) const;
 
   /// Messages through the encoding; text in them never becomes a control token. Throws ApiError: unsupported without
   /// an encoding, invalid where the encoding refuses.

@@ -52,10 +52,21 @@ void read_thinking(const Fields& request, OllamaRequest& out) {
 
 }  // namespace
 
+std::optional<IdleTime> parse_keep_alive(const Fields& request) {
+  const json::value* given = request.find("keep_alive");
+  if (given == nullptr) return std::nullopt;
+  if (given->is_number()) return idle_time(given->to_number<double>());
+  const std::string_view text = text_of(*given, request.place("keep_alive"));
+  const auto time = parse_idle_time(text);
+  if (!time) throw_invalid(request.place("keep_alive"), R"(expected seconds, or a time like "5m" or "1h30m")");
+  return time;
+}
+
 OllamaRequest parse_ollama_chat(const Fields& request) {
   refuse_fields(request, ollama_rules());
   OllamaRequest out;
   out.common = common_of(request);
+  out.idle = parse_keep_alive(request);
   read_thinking(request, out);
   const json::array* messages = request.array("messages");
   out.nothing = messages == nullptr || messages->empty();
@@ -70,6 +81,7 @@ OllamaRequest parse_ollama_generate(const Fields& request) {
   refuse_fields(request, ollama_rules());
   OllamaRequest out;
   out.common = common_of(request);
+  out.idle = parse_keep_alive(request);
   read_thinking(request, out);
   out.raw = request.flag("raw").value_or(false);
   out.prompt = request.text("prompt").value_or("");

@@ -1,9 +1,11 @@
 // POST /api/chat and /api/generate, Ollama's: what is asked for.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "api/idle_time.h"
 #include "api/request_fields.h"
 #include "api/tool_request.h"
 #include "text/chat.h"
@@ -21,7 +23,11 @@ struct OllamaRequest {
   ToolRequest tools;
   /// No messages, no prompt: clients ask so for the model to be loaded.
   bool nothing = false;
+  std::optional<IdleTime> idle;  ///< how long the model stays when nobody uses it
 };
+
+/// "keep_alive": seconds as a number, or a text. Throws ApiError.
+std::optional<IdleTime> parse_keep_alive(const Fields& request);
 
 /// Throw ApiError.
 OllamaRequest parse_ollama_chat(const Fields& request);

@@ -118,11 +118,18 @@ std::unique_ptr<Stream> make_ollama_stream(std::unique_ptr<Generation> generatio
   return std::make_unique<OllamaStream>(std::move(generation), kind, std::move(model), lines);
 }
 
-json::object ollama_loaded(OllamaKind kind, std::string_view model) {
+std::string ollama_piece(OllamaKind kind, std::string_view model) {
+  json::object line = head_of(model);
+  add_text(kind, {}, {}, {}, line);
+  line["done"] = false;
+  return base::cat(json::serialize(line), "\n");
+}
+
+json::object ollama_empty(OllamaKind kind, std::string_view model, std::string_view reason) {
   json::object body = head_of(model);
   add_text(kind, {}, {}, {}, body);
   body["done"] = true;
-  body["done_reason"] = "load";
+  body["done_reason"] = json_text(reason);
   return body;
 }
 

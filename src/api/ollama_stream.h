@@ -16,8 +16,10 @@ enum class OllamaKind { chat, generate };
 std::unique_ptr<Stream> make_ollama_stream(std::unique_ptr<Generation> generation, OllamaKind kind, std::string model,
                                            bool lines);
 
-/// What a request without messages or a prompt is answered with: the model is loaded.
-boost::json::object ollama_loaded(OllamaKind kind, std::string_view model);
+/// What a request without messages or a prompt is answered with: the model is loaded or unloaded, as `reason` says.
+boost::json::object ollama_empty(OllamaKind kind, std::string_view model, std::string_view reason);
+/// A line of a reply with nothing in it.
+std::string ollama_piece(OllamaKind kind, std::string_view model);
 
 /// "2026-11-22T20:00:00Z".
 std::string ollama_time(std::int64_t seconds);

@@ -1,5 +1,6 @@
 #include "api/service.h"
 
+#include <algorithm>
 #include <ctime>
 #include <utility>
 
@@ -40,14 +41,56 @@ Envelope envelope(const Model& model, const CommonRequest& common, std::string_v
           .dialect = dialect};
 }
 
-Answer start(const Model& model, std::vector<Prompt> prompts, const engine::Request& request,
+Answer start(std::shared_ptr<const Model> model, std::vector<Prompt> prompts, const engine::Request& request,
              const CommonRequest& common, std::unique_ptr<ReplyFormat> format, const Call& call) {
-  auto generation = std::make_unique<Generation>(model, std::move(prompts), request, call.notify);
-  return make_reply_stream(std::move(generation), std::move(format),
-                           {.events = common.stream,
-                            .include_usage = common.include_usage,
-                            .progress = common.progress,
-                            .dialect = call.dialect});
+  auto generation = std::make_unique<Generation>(*model, std::move(prompts), request, call.notify);
+  return held(std::move(model), make_reply_stream(std::move(generation), std::move(format),
+                                                  {.events = common.stream,
+                                                   .include_usage = common.include_usage,
+                                                   .progress = common.progress,
+                                                   .dialect = call.dialect}));
+}
+
+/// A stream, its model, and what is to be said of it.
+class HeldStream final : public WrappedStream {
+ public:
+  HeldStream(std::shared_ptr<const Model> model, std::unique_ptr<Stream> stream, std::string warning)
+      : WrappedStream(std::move(stream)), model_(std::move(model)), warning_(std::move(warning)) {}
+  ~HeldStream() override { end(); }
+  HeldStream(const HeldStream&) = delete;
+  HeldStream& operator=(const HeldStream&) = delete;
+
+  std::string_view model() const noexcept override { return model_->name; }
+  std::string_view warning() const noexcept override { return warning_; }
+
+ private:
+  std::shared_ptr<const Model> model_;
+  std::string warning_;
+};
+
+/// An event that tells of a failure before the reply has begun.
+std::string failed_event(const ApiError& error, Dialect dialect) {
+  if (dialect == Dialect::ollama) return base::cat(error.body(dialect), "\n");
+  return base::cat(dialect == Dialect::anthropic ? "event: error\n" : "", "data: ", error.body(dialect), "\n\n");
+}
+
+std::string failed_response(const ApiError& error) {
+  const json::object event{{"type", "error"},
+                           {"code", "server_error"},
+                           {"message", json_bytes(error.message())},
+                           {"param", nullptr},
+                           {"sequence_number", 0}};
+  return base::cat("event: error\ndata: ", json::serialize(event), "\n\n");
+}
+
+/// "a, b, c", of many the first.
+std::string names_of(const std::vector<Offer>& offers) {
+  constexpr std::size_t kMost = 20;
+  std::string text;
+  for (std::size_t i = 0; i < std::min(offers.size(), kMost); ++i) {
+    text += base::cat(i == 0 ? "" : ", ", offers[i].name);
+  }
+  return offers.size() > kMost ? text + ", ..." : text;
 }
 
 /// `echo`: not empty when the prompt's text is wanted there.
@@ -68,11 +111,30 @@ Prompt prompt_of(const Model& model, PromptText&& given, const std::string& suff
   return model.text_prompt(text);
 }
 
-json::object model_json(const Model& model, const std::string& name, Dialect dialect) {
-  json::object item{{"id", json_bytes(name)}, {"object", "model"}, {"created", model.created}, {"owned_by", "minke"}};
-  item["max_model_len"] = model.context;
-  item["context_window"] = model.context;
-  item["max_output_tokens"] = model.context;
+/// Of requests that need not name one.
+std::string model_in(const Fields& fields, const ModelPool& pool) {
+  const auto name = fields.text("model");
+  return name && !name->empty() ? std::string(*name) : pool.default_name();
+}
+
+/// Null when it is not loaded.
+const Model* loaded(const std::vector<ModelStatus>& status, std::string_view name) {
+  for (const ModelStatus& one : status) {
+    if (one.offer.name == name) return one.model.get();
+  }
+  return nullptr;
+}
+
+/// `model`: null when it is not loaded; then its context is not known yet.
+json::object model_json(const Offer& offer, const Model* model, const std::string& name, Dialect dialect) {
+  const std::int64_t created = model != nullptr ? model->created : offer.modified;
+  json::object item{{"id", json_bytes(name)}, {"object", "model"}, {"created", created}, {"owned_by", "minke"}};
+  item["loaded"] = model != nullptr;
+  if (model != nullptr) {
+    item["max_model_len"] = model->context;
+    item["context_window"] = model->context;
+    item["max_output_tokens"] = model->context;
+  }
   if (dialect == Dialect::deepseek) {
     item["name"] = json_bytes(name);
     item["input_modalities"] = json::array{"text"};
@@ -111,28 +173,50 @@ engine::Request engine_request(const Model& model, const CommonRequest& common, 
 
 Response json_response(const json::object& body) { return {.body = json::serialize(body)}; }
 
-const Model& Service::find(std::string_view name, Dialect dialect) const {
+Answer held(std::shared_ptr<const Model> model, std::unique_ptr<Stream> stream, std::string warning) {
+  return std::make_unique<HeldStream>(std::move(model), std::move(stream), std::move(warning));
+}
+
+Offer Service::offer_of(std::string_view name, Dialect dialect) const {
+  const ModelSource& source = pool_->source();
+  if (auto offer = source.find(name)) return *std::move(offer);
+  constexpr std::string_view kLatest = ":latest";
+  if (dialect == Dialect::ollama && name.ends_with(kLatest)) name.remove_suffix(kLatest.size());
   // Anthropic's clients have their models' names built in, as DeepSeek's have theirs.
-  const bool claude = dialect == Dialect::anthropic && name.starts_with("claude-");
-  if (dialect == Dialect::ollama && name.ends_with(":latest") && !model_->answers_to(name)) {
-    name.remove_suffix(std::string_view(":latest").size());
+  const bool built_in = is_deepseek_name(name) || (dialect == Dialect::anthropic && name.starts_with("claude-"));
+  if (auto offer = source.find(built_in ? pool_->default_name() : std::string(name))) return *std::move(offer);
+  const std::vector<Offer> offers = source.offers();
+  throw ApiError(Fault::unknown_model,
+                 offers.empty() ? std::string("there is no model here; \"minke pull\" fetches some")
+                                : base::cat("there is no model \"", name, "\" here, but ", names_of(offers)),
+                 "model");
+}
+
+std::shared_ptr<const Model> Service::find(std::string_view name, const Call& call, ModelWish wish) const {
+  if (call.model) return call.model;
+  Offer offer = offer_of(name, call.dialect);
+  if (auto model = pool_->hold(offer.name, wish.idle)) return model;
+  if (!wish.failed) {
+    wish.failed = [dialect = call.dialect](const ApiError& error) { return failed_event(error, dialect); };
   }
-  if (!claude && !model_->answers_to(name)) {
-    throw ApiError(Fault::unknown_model, base::cat("the model \"", name, "\" is not loaded; there is ", model_->name),
-                   "model");
-  }
-  return *model_;
+  throw ModelAbsent{.name = std::move(offer.name),
+                    .events = wish.events,
+                    .idle = wish.idle,
+                    .piece = std::move(wish.piece),
+                    .failed = std::move(wish.failed)};
 }
 
 Prompt Service::tool_prompt(const Model& model, Conversation chat, std::vector<text::Message>& messages,
                             const engine::Request& request, std::string_view id_prefix) const {
-  calls_->restore(request.salt, messages);
+  // What one model drew, another could not read.
+  const std::string owner = base::cat(request.salt, "|", model.name);
+  calls_->restore(owner, messages);
   chat.messages = messages;
   Prompt prompt = model.chat_prompt(chat);
   if (prompt.tools) {
     prompt.tools->id_prefix = id_prefix;
     prompt.tools->store = calls_;
-    prompt.tools->owner = request.salt;
+    prompt.tools->owner = owner;
   }
   return prompt;
 }
@@ -140,7 +224,8 @@ Prompt Service::tool_prompt(const Model& model, Conversation chat, std::vector<t
 Answer Service::chat_completions(const Call& call) const {
   const json::object body = parse_body(call.body);
   ChatRequest asked = parse_chat_request(Fields(body));
-  const Model& model = find(asked.common.model, call.dialect);
+  auto holds = find(asked.common.model, call, {.events = asked.common.stream});
+  const Model& model = *holds;
   engine::Request request =
       engine_request(model, asked.common, asked.thinking, call, &asked.tools, asked.continue_last);
   request.logprobs = asked.logprobs;
@@ -150,13 +235,14 @@ Answer Service::chat_completions(const Call& call) const {
       asked.messages, request, "call_"));
   auto format = make_chat_format(envelope(model, asked.common, "chatcmpl-", call.dialect), *model.tokenizer,
                                  asked.logprobs.has_value());
-  return start(model, std::move(prompts), request, asked.common, std::move(format), call);
+  return start(std::move(holds), std::move(prompts), request, asked.common, std::move(format), call);
 }
 
 Answer Service::completions(const Call& call) const {
   const json::object body = parse_body(call.body);
   CompletionRequest asked = parse_completion_request(Fields(body));
-  const Model& model = find(asked.common.model, call.dialect);
+  auto holds = find(asked.common.model, call, {.events = asked.common.stream});
+  const Model& model = *holds;
   engine::Request request = engine_request(model, asked.common, text::Thinking::automatic, call);
   request.logprobs = asked.logprobs;
   std::vector<Prompt> prompts;
@@ -169,13 +255,14 @@ Answer Service::completions(const Call& call) const {
   }
   auto format = make_completion_format(envelope(model, asked.common, "cmpl-", call.dialect), *model.tokenizer,
                                        asked.logprobs, std::move(echoes), asked.common.samples);
-  return start(model, std::move(prompts), request, asked.common, std::move(format), call);
+  return start(std::move(holds), std::move(prompts), request, asked.common, std::move(format), call);
 }
 
 Answer Service::responses(const Call& call) const {
   const json::object body = parse_body(call.body);
   ResponsesRequest asked = parse_responses_request(Fields(body));
-  const Model& model = find(asked.common.model, call.dialect);
+  auto holds = find(asked.common.model, call, {.events = asked.common.stream, .failed = failed_response});
+  const Model& model = *holds;
   engine::Request request = engine_request(model, asked.common, asked.thinking, call, &asked.tools.request);
   request.logprobs = asked.logprobs;
   std::vector<Prompt> prompts;
@@ -186,12 +273,16 @@ Answer Service::responses(const Call& call) const {
                            .tools = std::move(asked.tools.tools),
                            .logprobs = asked.logprobs.has_value(),
                            .events = asked.common.stream};
-  return make_responses_stream(std::move(generation), envelope(model, asked.common, "resp_", call.dialect),
-                               std::move(options), *model.tokenizer);
+  std::string warning;
+  for (const std::string& one : asked.tools.warnings) warning += base::cat(warning.empty() ? "" : "; ", one);
+  auto stream = make_responses_stream(std::move(generation), envelope(model, asked.common, "resp_", call.dialect),
+                                      std::move(options), *model.tokenizer);
+  return held(std::move(holds), std::move(stream), std::move(warning));
 }
 
 Answer Service::embed(EmbeddingRequest&& asked, const Call& call) const {
-  const Model& model = find(asked.model, call.dialect);
+  auto holds = find(asked.model, call, {.idle = asked.idle});
+  const Model& model = *holds;
   if (asked.dimensions != 0 && asked.dimensions != model.hidden_size) {
     throw_invalid("dimensions", base::cat("the model's embeddings have ", model.hidden_size,
                                           " values, and cannot be shortened; got ", asked.dimensions));
@@ -214,9 +305,10 @@ Answer Service::embed(EmbeddingRequest&& asked, const Call& call) const {
   request.pooling = asked.pooling;
   request.identity = call.identity.name;
   request.salt = salt_of(call.identity, asked.user);
-  return make_embedding_stream(model_, std::move(inputs), request,
-                               {.model = std::move(asked.model), .dialect = call.dialect, .base64 = asked.base64},
-                               call.notify);
+  auto stream = make_embedding_stream(
+      holds, std::move(inputs), request,
+      {.model = std::move(asked.model), .dialect = call.dialect, .base64 = asked.base64}, call.notify);
+  return held(std::move(holds), std::move(stream));
 }
 
 Answer Service::embeddings(const Call& call) const {
@@ -232,7 +324,8 @@ Answer Service::ollama_embed(const Call& call) const {
 Answer Service::messages(const Call& call) const {
   const json::object body = parse_body(call.body);
   MessagesRequest asked = parse_messages_request(Fields(body), false);
-  const Model& model = find(asked.common.model, call.dialect);
+  auto holds = find(asked.common.model, call, {.events = asked.common.stream});
+  const Model& model = *holds;
   const engine::Request request =
       engine_request(model, asked.common, asked.thinking, call, &asked.tools, asked.continue_last);
   std::vector<Prompt> prompts;
@@ -240,14 +333,16 @@ Answer Service::messages(const Call& call) const {
       model, {.messages = {}, .thinking = asked.thinking, .continue_last = asked.continue_last, .tools = &asked.tools},
       asked.messages, request, "toolu_"));
   auto generation = std::make_unique<Generation>(model, std::move(prompts), request, call.notify);
-  return make_messages_stream(std::move(generation), envelope(model, asked.common, "msg_", call.dialect),
-                              asked.common.stream);
+  auto stream = make_messages_stream(std::move(generation), envelope(model, asked.common, "msg_", call.dialect),
+                                     asked.common.stream);
+  return held(std::move(holds), std::move(stream));
 }
 
 Response Service::count_tokens(const Call& call) const {
   const json::object body = parse_body(call.body);
   MessagesRequest asked = parse_messages_request(Fields(body), true);
-  const Model& model = find(asked.common.model, call.dialect);
+  const auto holds = find(asked.common.model, call);
+  const Model& model = *holds;
   asked.common.format.reset();  // costs no tokens
   const engine::Request request = engine_request(model, asked.common, asked.thinking, call);
   const Prompt prompt = tool_prompt(
@@ -259,7 +354,8 @@ Response Service::count_tokens(const Call& call) const {
 Response Service::tokenize(const Call& call) const {
   const json::object body = parse_body(call.body);
   const Fields fields(body);
-  const Model& model = *model_;
+  const auto holds = find(model_in(fields, *pool_), call);
+  const Model& model = *holds;
   std::vector<engine::TokenId> tokens;
   if (fields.find("messages") != nullptr) {
     const std::vector<text::Message> messages = parse_messages(fields);
@@ -288,21 +384,29 @@ Response Service::tokenize(const Call& call) const {
 
 Response Service::detokenize(const Call& call) const {
   const json::object body = parse_body(call.body);
-  const json::array* array = Fields(body).array("tokens");
+  const Fields fields(body);
+  const json::array* array = fields.array("tokens");
   if (array == nullptr) throw ApiError(Fault::malformed, "tokens: missing", "tokens");
-  const std::string text = model_->tokenizer->decode(parse_tokens(*array, "tokens"));
+  const auto model = find(model_in(fields, *pool_), call);
+  const std::string text = model->tokenizer->decode(parse_tokens(*array, "tokens"));
   return json_response({{"content", json_bytes(text)}, {"prompt", json_bytes(text)}});
 }
 
 Response Service::models(Dialect dialect) const {
+  const std::vector<ModelStatus> status = pool_->status();
   json::array list;
-  list.emplace_back(model_json(*model_, model_->name, dialect));
-  for (const std::string& alias : model_->aliases) list.emplace_back(model_json(*model_, alias, dialect));
+  for (const Offer& offer : pool_->source().offers()) {
+    const Model* model = loaded(status, offer.name);
+    list.emplace_back(model_json(offer, model, offer.name, dialect));
+    for (const std::string& alias : offer.aliases) list.emplace_back(model_json(offer, model, alias, dialect));
+  }
   return json_response({{"object", "list"}, {"data", std::move(list)}});
 }
 
 Response Service::model(std::string_view name, Dialect dialect) const {
-  return json_response(model_json(find(name, dialect), std::string(name), dialect));
+  const Offer offer = offer_of(name, dialect);
+  const std::vector<ModelStatus> status = pool_->status();
+  return json_response(model_json(offer, loaded(status, offer.name), std::string(name), dialect));
 }
 
 }  // namespace minke::api

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -12,8 +13,12 @@
 #include "api/dialect.h"
 #include "api/embedding_request.h"
 #include "api/model.h"
+#include "api/model_pool.h"
 
 namespace minke::api {
+
+struct OllamaRequest;
+enum class OllamaKind;
 
 /// Who asks. Turns are taken between names; a cached prefix is reused under the name that computed it.
 struct Identity {
@@ -28,12 +33,25 @@ struct Call {
   std::function<void()> notify;
   /// It may take seconds; else TakesLong is thrown where it would (constraint.h).
   bool patient = true;
+  /// Held for this call already: it is answered though the pool has meanwhile chosen it to be unloaded.
+  std::shared_ptr<const Model> model = nullptr;
 };
 
-/// Every function may be called from any thread, and throws ApiError.
+/// What goes into a ModelAbsent.
+struct ModelWish {
+  bool events = false;
+  std::optional<IdleTime> idle = std::nullopt;
+  std::string piece = {};
+  std::function<std::string(const ApiError&)> failed = {};  ///< instead of the dialect's own
+};
+
+/// Every function may be called from any thread, and throws ApiError; those that need a model also ModelAbsent when it
+/// is not loaded, but has only to be.
 class Service {
  public:
-  explicit Service(std::shared_ptr<const Model> model) : model_(std::move(model)) {}
+  explicit Service(std::shared_ptr<ModelPool> pool) : pool_(std::move(pool)) {}
+  /// Of one model, which stays.
+  explicit Service(std::shared_ptr<const Model> model) : Service(std::make_shared<ModelPool>(std::move(model))) {}
 
   Answer chat_completions(const Call& call) const;
   Answer completions(const Call& call) const;
@@ -56,16 +74,18 @@ class Service {
   /// One of them, by name.
   Response model(std::string_view name, Dialect dialect) const;
 
-  const Model& loaded() const noexcept { return *model_; }
+  ModelPool& pool() const noexcept { return *pool_; }
 
  private:
-  const Model& find(std::string_view name, Dialect dialect) const;
+  Offer offer_of(std::string_view name, Dialect dialect) const;
+  std::shared_ptr<const Model> find(std::string_view name, const Call& call, ModelWish wish = {}) const;
+  Answer ollama_reply(OllamaRequest&& asked, OllamaKind kind, const Call& call) const;
   /// A chat's prompt; messages with calls that were made here are completed before.
   Prompt tool_prompt(const Model& model, Conversation chat, std::vector<text::Message>& messages,
                      const engine::Request& request, std::string_view id_prefix) const;
   Answer embed(EmbeddingRequest&& asked, const Call& call) const;
 
-  std::shared_ptr<const Model> model_;
+  std::shared_ptr<ModelPool> pool_;
   std::shared_ptr<CallStore> calls_ = std::make_shared<CallStore>();
 };
 

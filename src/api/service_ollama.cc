@@ -1,5 +1,7 @@
 // Service: Ollama's routes.
-#include <span>
+#include <algorithm>
+#include <chrono>
+#include <ctime>
 #include <utility>
 
 #include <boost/json/array.hpp>
@@ -17,27 +19,39 @@ namespace {
 namespace json = boost::json;
 
 /// Its clients tell models apart by 64 digits.
-std::string digest_of(const Model& model) {
+std::string digest_of(const Offer& offer) {
   constexpr std::string_view kDigits = "0123456789abcdef";
+  const std::string what = base::cat(offer.name, "|", offer.bytes, "|", offer.modified);
   std::string text;
-  for (const std::byte b : base::Sha256().add(model.fingerprint).finish()) {
+  for (const std::byte b : base::Sha256().add(what).finish()) {
     text.push_back(kDigits[std::to_integer<std::size_t>(b >> 4)]);
     text.push_back(kDigits[std::to_integer<std::size_t>(b & std::byte{15})]);
   }
   return text;
 }
 
-json::object details_of(const Model& model) {
-  return {{"family", json_text(model.architecture)}, {"families", json::array{json_text(model.architecture)}}};
+/// `architecture`: empty where it is not known.
+json::object details_of(const std::string& architecture) {
+  json::object details{{"family", json_text(architecture)}};
+  details["families"] = architecture.empty() ? json::array() : json::array{json_text(architecture)};
+  return details;
 }
 
-json::object entry_of(const Model& model, const std::string& name) {
+json::object entry_of(const Offer& offer, const std::string& name, const Model* model) {
   return {{"name", json_bytes(name)},
           {"model", json_bytes(name)},
-          {"modified_at", json_text(ollama_time(model.created))},
-          {"size", model.bytes},
-          {"digest", json_text(digest_of(model))},
-          {"details", details_of(model)}};
+          {"modified_at", json_text(ollama_time(offer.modified))},
+          {"size", offer.bytes},
+          {"digest", json_text(digest_of(offer))},
+          {"details", details_of(model != nullptr ? model->architecture : std::string())}};
+}
+
+/// When it will be unloaded; its clients read a time that is far away as "for ever".
+std::string expiry_of(const ModelStatus& status) {
+  constexpr std::int64_t kFar = std::int64_t{100} * 365 * 86400;
+  const std::int64_t left =
+      status.expires ? std::chrono::duration_cast<std::chrono::seconds>(*status.expires).count() : kFar;
+  return ollama_time(static_cast<std::int64_t>(std::time(nullptr)) + left);
 }
 
 Prompt prompt_of(const Model& model, OllamaRequest& asked) {
@@ -49,43 +63,70 @@ Prompt prompt_of(const Model& model, OllamaRequest& asked) {
                             .tools = &asked.tools});
 }
 
-Answer answer(const Model& model, OllamaRequest&& asked, OllamaKind kind, const Call& call) {
-  if (asked.nothing) return json_response(ollama_loaded(kind, asked.common.model));
+}  // namespace
+
+Answer Service::ollama_reply(OllamaRequest&& asked, OllamaKind kind, const Call& call) const {
+  const std::string& name = asked.common.model;
+  if (asked.nothing && asked.idle == IdleTime::zero()) {
+    pool_->release(offer_of(name, call.dialect).name);
+    return json_response(ollama_empty(kind, name, "unload"));
+  }
+  auto holds = find(name, call,
+                    {.events = asked.common.stream,
+                     .idle = asked.idle,
+                     .piece = asked.common.stream ? ollama_piece(kind, name) : std::string()});
+  if (asked.nothing) return json_response(ollama_empty(kind, name, "load"));
+  const Model& model = *holds;
   const engine::Request request =
       engine_request(model, asked.common, asked.thinking, call, &asked.tools, asked.continue_last);
   std::vector<Prompt> prompts;
   prompts.push_back(prompt_of(model, asked));
   auto generation = std::make_unique<Generation>(model, std::move(prompts), request, call.notify);
-  return make_ollama_stream(std::move(generation), kind, asked.common.model, asked.common.stream);
+  return held(std::move(holds), make_ollama_stream(std::move(generation), kind, name, asked.common.stream));
 }
-
-}  // namespace
 
 Answer Service::ollama_chat(const Call& call) const {
   const json::object body = parse_body(call.body);
-  OllamaRequest asked = parse_ollama_chat(Fields(body));
-  const Model& model = find(asked.common.model, call.dialect);
-  return answer(model, std::move(asked), OllamaKind::chat, call);
+  return ollama_reply(parse_ollama_chat(Fields(body)), OllamaKind::chat, call);
 }
 
 Answer Service::ollama_generate(const Call& call) const {
   const json::object body = parse_body(call.body);
-  OllamaRequest asked = parse_ollama_generate(Fields(body));
-  const Model& model = find(asked.common.model, call.dialect);
-  return answer(model, std::move(asked), OllamaKind::generate, call);
+  return ollama_reply(parse_ollama_generate(Fields(body)), OllamaKind::generate, call);
 }
 
 Response Service::ollama_tags() const {
-  json::array list{entry_of(*model_, model_->name)};
-  for (const std::string& alias : model_->aliases) list.emplace_back(entry_of(*model_, alias));
+  const std::vector<ModelStatus> status = pool_->status();
+  json::array list;
+  for (const Offer& offer : pool_->source().offers()) {
+    const auto found = std::ranges::find(status, offer.name,
+                                         [](const ModelStatus& one) -> const std::string& { return one.offer.name; });
+    const Model* model = found == status.end() ? nullptr : found->model.get();
+    list.emplace_back(entry_of(offer, offer.name, model));
+    for (const std::string& alias : offer.aliases) list.emplace_back(entry_of(offer, alias, model));
+  }
   return json_response({{"models", std::move(list)}});
 }
 
 Response Service::ollama_running() const {
-  json::object entry = entry_of(*model_, model_->name);
-  entry["size_vram"] = 0;
-  entry["context_length"] = model_->context;
-  return json_response({{"models", json::array{std::move(entry)}}});
+  json::array list;
+  for (const ModelStatus& status : pool_->status()) {
+    json::object entry = entry_of(status.offer, status.offer.name, status.model.get());
+    if (status.bytes != 0) entry["size"] = status.bytes;
+    entry["size_vram"] = 0;
+    entry["expires_at"] = json_text(expiry_of(status));
+    entry["context_length"] = status.model ? status.model->context : 0;
+    entry["state"] = json_text(to_string(status.state));
+    entry["users"] = status.users;
+    if (status.expires) {
+      entry["expires_in"] = std::chrono::duration_cast<std::chrono::seconds>(*status.expires).count();
+    } else if (!status.load) {
+      entry["stays"] = true;
+    }
+    if (status.load) entry["progress"] = json_text(status.load->text(status.offer.name));
+    list.emplace_back(std::move(entry));
+  }
+  return json_response({{"models", std::move(list)}});
 }
 
 Response Service::ollama_show(const Call& call) const {
@@ -94,15 +135,25 @@ Response Service::ollama_show(const Call& call) const {
   auto name = fields.text("model");
   if (!name) name = fields.text("name");
   if (!name) throw ApiError(Fault::malformed, "model: missing", "model");
-  const Model& model = find(*name, call.dialect);
-  json::object info{{"general.architecture", json_text(model.architecture)}};
-  info[base::cat(model.architecture, ".context_length")] = model.context;
+  const Offer offer = offer_of(*name, call.dialect);
+  OfferDetails details;
+  std::int64_t modified = offer.modified;
+  for (const ModelStatus& status : pool_->status()) {
+    if (status.offer.name != offer.name || !status.model) continue;
+    const Model& model = *status.model;
+    details = {.architecture = model.architecture, .context = model.context, .chats = model.encoding != nullptr};
+    details.tools = model.encoding && model.encoding->tool_format() != text::ToolFormat::none;
+    modified = model.created;
+  }
+  if (details.architecture.empty()) details = pool_->source().details(offer.name);
+  json::object info{{"general.architecture", json_text(details.architecture)}};
+  info[base::cat(details.architecture, ".context_length")] = details.context;
   json::array capabilities{"completion"};
-  if (model.encoding && model.encoding->tool_format() != text::ToolFormat::none) capabilities.emplace_back("tools");
-  return json_response({{"details", details_of(model)},
+  if (details.tools) capabilities.emplace_back("tools");
+  return json_response({{"details", details_of(details.architecture)},
                         {"model_info", std::move(info)},
                         {"capabilities", std::move(capabilities)},
-                        {"modified_at", json_text(ollama_time(model.created))}});
+                        {"modified_at", json_text(ollama_time(modified))}});
 }
 
 }  // namespace minke::api

@@ -10,6 +10,9 @@ namespace minke::api {
 
 Response json_response(const boost::json::object& body);
 
+/// The answer, and the model that it needs as long as it lasts. `warning`: Stream::warning.
+Answer held(std::shared_ptr<const Model> model, std::unique_ptr<Stream> stream, std::string warning = {});
+
 /// Without the prompt's tokens. `tools`: what is offered, if anything; `continues`: the prompt begins the reply. Throws
 /// ApiError and TakesLong.
 engine::Request engine_request(const Model& model, const CommonRequest& common, text::Thinking thinking,

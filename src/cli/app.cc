@@ -94,6 +94,8 @@ int parse_and_run(int argc, const char* const* argv) {
   app.formatter(help_formatter());
   add_run_command(app, session);
   add_serve_command(app, session);
+  add_ps_command(app, session);
+  add_stop_command(app, session);
   add_show_command(app, session);
   add_pull_command(app, session);
   add_list_command(app, session);

@@ -28,6 +28,8 @@ struct Session {
 
 void add_run_command(CLI::App& app, Session& session);
 void add_serve_command(CLI::App& app, Session& session);
+void add_ps_command(CLI::App& app, Session& session);
+void add_stop_command(CLI::App& app, Session& session);
 void add_show_command(CLI::App& app, Session& session);
 void add_list_command(CLI::App& app, Session& session);
 void add_pull_command(CLI::App& app, Session& session);

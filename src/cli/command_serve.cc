@@ -3,10 +3,13 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <csignal>
+#include <functional>
+#include <future>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <thread>
 #include <utility>
@@ -14,18 +17,19 @@
 
 #include <CLI/CLI.hpp>
 
+#include "api/idle_time.h"
+#include "api/model_pool.h"
 #include "api/service.h"
 #include "base/cat.h"
 #include "base/error.h"
+#include "base/fair_lock.h"
 #include "cli/api_keys.h"
 #include "cli/cache_flags.h"
-#include "cli/chat_model.h"
 #include "cli/command.h"
-#include "cli/model_source.h"
 #include "cli/options.h"
 #include "cli/output.h"
 #include "cli/progress.h"
-#include "cli/serve_model.h"
+#include "cli/served_models.h"
 #include "cli/text_format.h"
 #include "cli/version.h"
 #include "server/app.h"
@@ -35,10 +39,13 @@ namespace minke::cli {
 namespace {
 
 constexpr const char* kServerGroup = "The server";
+constexpr const char* kModelsGroup = "Which models";
 constexpr const char* kAccessGroup = "Who may ask";
 
 struct ServeFlags {
-  std::string model;
+  std::vector<std::string> models;
+  std::string offer, keep_alive;
+  std::size_t max_loaded = 0;
   server::HttpOptions http;
   std::vector<std::string> keys, aliases, hosts, origins;
   std::string key_file;
@@ -59,7 +66,6 @@ void add_server_flags(CLI::App& app, ServeFlags& flags) {
   option("--tls-cert", flags.http.tls_certificate,
          "Speak TLS (https) with the certificate in this PEM file; SIGHUP reads it again", "FILE");
   option("--tls-key", flags.http.tls_key, "The certificate's key, in PEM without a password", "FILE");
-  option("--alias", flags.aliases, "Further names of the model in the API", "NAME,...")->delimiter(',');
   option("--parallel", flags.sequences, "Most replies that are computed at once (default 16); others wait", "N")
       ->check(CLI::Range(std::size_t{1}, std::size_t{1024}));
   option("--queue", flags.queue, "Most requests that wait (default 256); more are answered 503", "N")
@@ -71,6 +77,27 @@ void add_server_flags(CLI::App& app, ServeFlags& flags) {
       ->transform(CLI::AsSizeValue(true));
   app.add_flag("--no-access-log", flags.no_log, "Do not write a line for each request")->group(kServerGroup);
   app.add_flag("-q,--quiet", flags.quiet, "Only errors and the access log")->group(kServerGroup);
+}
+
+void add_models_flags(CLI::App& app, ServeFlags& flags) {
+  const auto option = [&app](const char* names, auto& value, const char* text, const char* type) {
+    return app.add_option(names, value, text)->option_text(type)->group(kModelsGroup);
+  };
+  option("--alias", flags.aliases, "Further names in the API, of the first MODEL or of the one that is said",
+         "NAME[=MODEL],...")
+      ->delimiter(',');
+  option("--offer", flags.offer,
+         "Which models may be asked for: those that are listed on the command line (the default if there are any), or "
+         "all of the store",
+         "listed|all")
+      ->check(CLI::IsMember({"listed", "all"}));
+  option(
+      "--keep-alive", flags.keep_alive,
+      "Unload models that nobody has used for so long: 5m, 1h30m, seconds, -1 for never (default: 5m, and never those "
+      "on the command line)",
+      "TIME");
+  option("--max-loaded", flags.max_loaded, "Most models in memory at once (default: as many as there is room for)", "N")
+      ->check(CLI::Range(std::size_t{1}, std::size_t{1024}));
 }
 
 void add_access_flags(CLI::App& app, ServeFlags& flags) {
@@ -154,28 +181,7 @@ class ServerThread {
   std::thread thread_;
 };
 
-struct Opened {
-  std::shared_ptr<const formats::Checkpoint> checkpoint;
-  TextModel text;
-};
-
-Opened open_model(const Session& session, const ServeFlags& flags) {
-  Opened opened;
-  opened.checkpoint = open_checkpoint(session.environment.store(), flags.model);
-  try {
-    opened.text = open_text_model(*opened.checkpoint, flags.chat.encoding_choice());
-  } catch (const base::Error& error) {
-    // A base model completes text all the same.
-    if (error.code() != base::ErrorCode::unsupported || !flags.chat.encoding.empty()) throw;
-    opened.text = open_plain_text(*opened.checkpoint);
-    warn(base::cat(error.message(), "; chats will be refused"));
-  }
-  if (!opened.text.warning.empty()) warn(opened.text.warning);
-  return opened;
-}
-
-ServedModel load(const Session& session, const ServeFlags& flags, Opened opened, const ServerThread& thread) {
-  Progress progress("loading", session.environment.stderr_terminal);
+engine::EngineOptions engine_options(const Session& session, const ServeFlags& flags, bool several) {
   engine::EngineOptions options = flags.engine.options(kernels::Numerics::fast);
   flags.cache.apply(session.environment, options);
   options.sequences = flags.sequences;
@@ -184,28 +190,88 @@ ServedModel load(const Session& session, const ServeFlags& flags, Opened opened,
   options.on_stuck = [](double seconds) {
     warn(base::cat("a step of the model has taken ", static_cast<std::int64_t>(seconds), " s"));
   };
-  options.progress = [&](std::uint64_t done, std::uint64_t total) {
-    // Told to stop before it could serve: there is nothing to finish.
-    if (thread.ended()) ::_exit(0);
-    progress.update(done, total, base::cat(byte_text(done), " of ", byte_text(total)));
-  };
-  ServedModel served =
-      load_served_model(opened.checkpoint, std::move(opened.text), options,
-                        {.name = served_name(flags.model), .aliases = flags.aliases, .chat = flags.chat});
-  progress.clear();
-  for (const std::string& warning : served.info.warnings) warn(warning);
-  return served;
+  if (several) options.turns = std::make_shared<base::FairLock>();
+  return options;
 }
 
-std::string greeting(const server::HttpServer& server, const ServeFlags& flags, const ServedModel& served) {
-  const std::string& name = served.model->name;
-  std::string text = base::cat("minke: ", served.model->description, "\n");
+std::shared_ptr<ServedModels> source_of(const Session& session, const ServeFlags& flags) {
+  ServedModelsOptions options;
+  options.models = flags.models;
+  options.aliases = flags.aliases;
+  options.all = flags.offer.empty() ? flags.models.empty() : flags.offer == "all";
+  options.stay = flags.keep_alive.empty();
+  options.chat = flags.chat;
+  options.engine = engine_options(session, flags, options.all || flags.models.size() > 1);
+  if (!options.all && flags.models.empty()) {
+    throw UsageError("--offer listed, and no MODEL is listed", "name one, or let --offer all serve the store's");
+  }
+  return std::make_shared<ServedModels>(session.environment.store(), std::move(options));
+}
+
+api::PoolOptions pool_options(const ServeFlags& flags) {
+  api::PoolOptions options;
+  options.max_loaded = flags.max_loaded;
+  options.memory = flags.engine.memory;
+  if (flags.keep_alive.empty()) return options;
+  const auto time = api::parse_idle_time(flags.keep_alive);
+  if (!time) {
+    throw UsageError(base::cat("--keep-alive: expected a time like 5m, 1h30m or 90, got ", flags.keep_alive), "");
+  }
+  options.keep_alive = *time;
+  return options;
+}
+
+/// Waits until the first model is there, and shows how far it is. Null: the server was told to stop before. Throws what
+/// the load did.
+std::shared_ptr<const api::Model> load_first(const Session& session, api::ModelPool& pool, const api::Offer& offer,
+                                             const ServerThread& thread, const std::function<void()>& begun) {
+  const auto outcome = std::make_shared<std::promise<api::LoadOutcome>>();
+  std::future<api::LoadOutcome> future = outcome->get_future();
+  const auto load =
+      pool.when_ready(offer, std::nullopt, [outcome](api::LoadOutcome came) { outcome->set_value(std::move(came)); });
+  begun();
+  Progress progress("loading", session.environment.stderr_terminal);
+  while (future.wait_for(std::chrono::milliseconds(50)) != std::future_status::ready) {
+    // There is nothing to finish.
+    if (thread.ended()) return nullptr;
+    const std::uint64_t total = load->total, done = load->done;
+    if (total > 0) progress.update(done, total, base::cat(byte_text(done), " of ", byte_text(total)));
+  }
+  progress.clear();
+  api::LoadOutcome came = future.get();
+  if (came.error && !thread.ended()) throw *came.error;  // NOLINT(cert-err09-cpp,cert-err61-cpp): a copy, by value
+  return std::move(came.model);
+}
+
+/// The other models that were named, as far as they may be in memory together.
+void load_others(api::ModelPool& pool, const std::vector<api::Offer>& named, std::size_t max_loaded) {
+  const std::size_t most = max_loaded == 0 ? named.size() : std::min(max_loaded, named.size());
+  for (std::size_t i = 1; i < most; ++i) {
+    pool.when_ready(named[i], std::nullopt, [name = named[i].name](const api::LoadOutcome& came) {
+      if (came.error) warn(base::cat(name, ": ", came.error->message()));
+    });
+  }
+}
+
+/// `first`: null when none is loaded yet.
+std::string greeting(const server::HttpServer& server, const ServeFlags& flags, const api::ModelPool& pool,
+                     const api::Model* first) {
+  constexpr std::size_t kMostNames = 8;
+  const std::vector<api::Offer> offers = pool.source().offers();
+  const std::string name = first != nullptr ? first->name : pool.default_name();
+  std::string names;
+  for (std::size_t i = 0; i < std::min(offers.size(), kMostNames); ++i) {
+    names += base::cat(i == 0 ? "" : ", ", offers[i].name);
+  }
+  if (offers.size() > kMostNames) names += ", ...";
+  std::string text = first == nullptr ? std::string("minke: models are loaded when they are asked for\n")
+                                      : base::cat("minke: ", first->description, "\n");
   if (!flags.http.unix_socket.empty()) {
-    return text + base::cat("minke: ", name, " is served on the socket ", server.address(), "\n");
+    return text + base::cat("minke: ", names, " is served on the socket ", server.address(), "\n");
   }
   const std::string url = base::cat(flags.http.tls_certificate.empty() ? "http://" : "https://", server.address());
   const std::string_view key = flags.keys.empty() && flags.key_file.empty() ? "" : " -H 'Authorization: Bearer KEY'";
-  return text + base::cat("minke: ", name, " is served at ", url, "/v1; for example:\n  curl ", url,
+  return text + base::cat("minke: ", names, " is served at ", url, "/v1; for example:\n  curl ", url,
                           "/v1/chat/completions", key, " -d '{\"model\":\"", name,
                           "\",\"messages\":[{\"role\":\"user\",\"content\":\"Hello\"}]}'\n"
                           "  python: openai.OpenAI(base_url=\"",
@@ -226,20 +292,31 @@ int serve(const Session& session, const ServeFlags& flags) {
     const server::HttpServer* server = listening.load();
     return server == nullptr ? 0 : server->connections();
   };
-  Opened opened = open_model(session, flags);
+  const api::PoolOptions limits = pool_options(flags);
+  const std::shared_ptr<ServedModels> source = source_of(session, flags);
+  const auto pool = std::make_shared<api::ModelPool>(source, limits);
   server::App app(std::move(options));
   server::HttpServer server(http, app);
   listening.store(&server);
   ServerThread thread(server);
-  ServedModel served = load(session, flags, std::move(opened), thread);
-  app.serve(std::make_shared<api::Service>(served.model));
-  if (!flags.quiet && !thread.ended()) note(greeting(server, flags, served));
+  const auto serve = [&app, &pool] { app.serve(std::make_shared<api::Service>(pool)); };
+  {
+    std::shared_ptr<const api::Model> first;
+    if (flags.models.empty()) {
+      serve();
+    } else {
+      // Requests that come meanwhile wait for it.
+      first = load_first(session, *pool, source->named().front(), thread, serve);
+      if (first) load_others(*pool, source->named(), flags.max_loaded);
+    }
+    if (!flags.quiet && !thread.ended()) note(greeting(server, flags, *pool, first.get()));
+  }
   thread.wait();
-  // The server ended in order: another signal, while the model's memory is given back, must not make it look otherwise.
-  // The server has them still; then this thread is the only one left.
+  // The server ended in order: another signal, while the models' memory is given back, must not make it look otherwise.
+  // The server has them still; then this thread and the pool's are the only ones left.
   block_signals();
   app.serve(nullptr);
-  served.model.reset();
+  pool->stop();
   return 0;
 }
 
@@ -247,10 +324,15 @@ int serve(const Session& session, const ServeFlags& flags) {
 
 void add_serve_command(CLI::App& app, Session& session) {
   CLI::App* command =
-      app.add_subcommand("serve", "Serve a model to programs: the APIs of OpenAI, DeepSeek, Anthropic, Ollama");
+      app.add_subcommand("serve", "Serve models to programs: the APIs of OpenAI, DeepSeek, Anthropic, Ollama");
   const auto flags = std::make_shared<ServeFlags>();
-  command->add_option("MODEL", flags->model, "Store name or path")->required()->option_text("");
+  command
+      ->add_option("MODEL", flags->models,
+                   "Store names or paths; they are loaded at the start. Without any, each model of the store is loaded "
+                   "when it is asked for")
+      ->option_text("");
   add_server_flags(*command, *flags);
+  add_models_flags(*command, *flags);
   add_access_flags(*command, *flags);
   add_chat_flags(*command, flags->chat);
   add_engine_flags(*command, flags->engine, ContextFlag::with);
@@ -261,6 +343,7 @@ void add_serve_command(CLI::App& app, Session& session) {
       "Examples:\n"
       "  minke serve qwen2.5-coder:1.5b\n"
       "  minke serve qwen2.5-coder:1.5b --alias gpt-4o --port 8080\n"
+      "  minke serve smollm2 --offer all --keep-alive 10m --max-loaded 2\n"
       "  minke serve ./model.gguf --host 0.0.0.0 --api-key-file keys.txt --tls-cert cert.pem --tls-key key.pem");
   command->parse_complete_callback(
       [&session, flags] { session.action = [&session, flags] { return serve(session, *flags); }; });

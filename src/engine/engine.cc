@@ -47,6 +47,21 @@ constexpr std::size_t kMostSequences = 4096;
 
 }  // namespace
 
+MemoryPlan plan_engine(const formats::Checkpoint& checkpoint, const EngineOptions& options) {
+  check_range("chunk", options.chunk, 1, std::size_t{1} << 20);
+  check_range("sequences", options.sequences, 1, kMostSequences);
+  const models::DecoderConfig config = models::read_config(checkpoint);
+  kernels::check_attention_shape(models::kv_layout(config, kv_type_of(options)),
+                                 static_cast<std::size_t>(config.attention.heads), checkpoint.path());
+  MemoryRequest request{.context = options.context, .cache_tokens = options.cache_tokens};
+  request.sequences = options.sequences;
+  const CoreOptions core = {.sequences = options.sequences, .chunk = options.chunk, .speculate = options.speculate};
+  request.rows = Core::workspace_rows(core);
+  request.logit_rows = Core::logit_rows(core);
+  request.available = options.memory_limit != 0 ? options.memory_limit : base::available_memory();
+  return plan_memory(config, models::measure(checkpoint, config, options.numerics), kv_type_of(options), request);
+}
+
 /// What callers and the compute thread share. Replies keep it too: they may outlive the engine.
 struct Inbox {
   struct Entry {
@@ -69,7 +84,7 @@ struct Engine::Impl {
       : options(given),
         pool(team(options)),
         ops(kernels::kernel_table(options.isa.value_or(kernels::best_isa())), pool, options.numerics),
-        plan(make_plan(checkpoint, options)),
+        plan(plan_engine(checkpoint, options)),
         decoder(load(checkpoint, options, pool)),
         core(decoder, ops, core_options(checkpoint)),
         watchdog(options.stuck_seconds, options.on_stuck) {
@@ -93,21 +108,6 @@ struct Engine::Impl {
     const auto nodes = base::memory_nodes(base::allowed_cpus(), "");
     if (options.numa && *options.numa != nodes.size()) return base::simulated_team(threads, *options.numa);
     return base::plan_team(threads, nodes, "");
-  }
-
-  static MemoryPlan make_plan(const formats::Checkpoint& checkpoint, const EngineOptions& options) {
-    check_range("chunk", options.chunk, 1, std::size_t{1} << 20);
-    check_range("sequences", options.sequences, 1, kMostSequences);
-    const models::DecoderConfig config = models::read_config(checkpoint);
-    kernels::check_attention_shape(models::kv_layout(config, kv_type_of(options)),
-                                   static_cast<std::size_t>(config.attention.heads), checkpoint.path());
-    MemoryRequest request{.context = options.context, .cache_tokens = options.cache_tokens};
-    request.sequences = options.sequences;
-    const CoreOptions core = {.sequences = options.sequences, .chunk = options.chunk, .speculate = options.speculate};
-    request.rows = Core::workspace_rows(core);
-    request.logit_rows = Core::logit_rows(core);
-    request.available = options.memory_limit != 0 ? options.memory_limit : base::available_memory();
-    return plan_memory(config, models::measure(checkpoint, config, options.numerics), kv_type_of(options), request);
   }
 
   static models::Decoder load(const formats::Checkpoint& checkpoint, const EngineOptions& options,
@@ -222,6 +222,7 @@ void Engine::Impl::run() {
   while (!inbox->stop.load(std::memory_order_acquire)) {
     const std::uint32_t seen = inbox->signal.value();
     bool ran = false;
+    auto turn = options.turns ? std::unique_lock(*options.turns) : std::unique_lock<base::FairLock>();
     watchdog.begin();
     try {
       drain();
@@ -236,6 +237,7 @@ void Engine::Impl::run() {
     tell();  // before anybody hears of it
     core.notify();
     watchdog.end();
+    if (turn) turn.unlock();
     if (!ran) inbox->signal.wait(seen, std::chrono::seconds(1));
   }
   drain();
@@ -280,6 +282,7 @@ EngineInfo Engine::info() const {
                   .trained_context = static_cast<std::size_t>(config.max_position_embeddings),
                   .sequences = impl_->options.sequences,
                   .cache_tokens = impl_->plan.cache_tokens,
+                  .memory_bytes = impl_->plan.total(),
                   .weight_bytes = impl_->plan.weight_bytes,
                   .weights_mapped = impl_->plan.weights_mapped,
                   .kv_bytes_per_token = impl_->plan.kv_bytes_per_token,

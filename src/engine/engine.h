@@ -11,7 +11,9 @@
 #include <string_view>
 #include <vector>
 
+#include "base/fair_lock.h"
 #include "engine/events.h"
+#include "engine/memory_plan.h"
 #include "engine/reply.h"
 #include "engine/request.h"
 #include "engine/sampling.h"
@@ -61,6 +63,8 @@ struct EngineOptions {
   /// After a step has run for so long, `on_stuck` is called once, on a thread of its own.
   double stuck_seconds = 120;
   std::function<void(double seconds)> on_stuck;
+  /// Shared by engines that compute on the same processors: they take turns, a step each. May be null.
+  std::shared_ptr<base::FairLock> turns;
 };
 
 struct Outcome {
@@ -92,6 +96,7 @@ struct EngineInfo {
   std::size_t trained_context = 0;
   std::size_t sequences = 0;
   std::size_t cache_tokens = 0;
+  std::uint64_t memory_bytes = 0;  ///< that it was planned to take, all in all
   std::uint64_t weight_bytes = 0;
   bool weights_mapped = false;  ///< in a tiled file's map, not in memory of the process
   std::uint64_t kv_bytes_per_token = 0;
@@ -114,6 +119,9 @@ struct EngineHealth {
   std::uint64_t disk_read = 0, disk_written = 0, disk_dropped = 0, disk_refused = 0;
   std::uint64_t disk_bytes = 0;  ///< that its blocks take; 0 before the first is written
 };
+
+/// What an engine with these options would take. Nothing is loaded. Errors as Engine's.
+MemoryPlan plan_engine(const formats::Checkpoint& checkpoint, const EngineOptions& options);
 
 /// Every function may be called from any thread.
 class Engine {

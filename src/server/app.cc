@@ -12,6 +12,7 @@
 #include <boost/json/serialize.hpp>
 
 #include "api/json_text.h"
+#include "api/loading_stream.h"
 #include "api/reply_format.h"
 #include "base/cat.h"
 #include "base/quote.h"
@@ -28,6 +29,8 @@ constexpr std::size_t kMaxRequestId = 128;
 constexpr std::size_t kLoggedPath = 200;
 /// Nobody's client waits longer before it tries again.
 constexpr double kMostRetrySeconds = 600;
+/// Bytes of requests that wait for a model that is being loaded.
+constexpr std::size_t kMostLateBytes = std::size_t{256} << 20;
 
 bool is_plain_id(std::string_view id) {
   return !id.empty() && id.size() <= kMaxRequestId && std::all_of(id.begin(), id.end(), [](char c) {
@@ -44,27 +47,23 @@ api::Dialect dialect_of(std::string_view path) {
 }
 
 /// A reply that holds its place among the requests.
-class AdmittedStream final : public api::Stream {
+class AdmittedStream final : public api::WrappedStream {
  public:
   AdmittedStream(std::unique_ptr<api::Stream> stream, std::unique_ptr<FairPlaces::Ticket> ticket)
-      : ticket_(std::move(ticket)), stream_(std::move(stream)) {}
+      : WrappedStream(std::move(stream)), ticket_(std::move(ticket)) {}
+  ~AdmittedStream() override { end(); }
+  AdmittedStream(const AdmittedStream&) = delete;
+  AdmittedStream& operator=(const AdmittedStream&) = delete;
 
-  bool is_events() const noexcept override { return stream_->is_events(); }
-  std::string_view content_type() const noexcept override { return stream_->content_type(); }
   State poll(std::string& out) override {
-    const State state = stream_->poll(out);
+    const State state = WrappedStream::poll(out);
     // Nothing is computed for it any more: whoever is slow to read its end must not hold the place.
     if (state == State::done || state == State::broken) ticket_.reset();
     return state;
   }
-  void keep_alive(std::string& out) const override { stream_->keep_alive(out); }
-  const std::optional<ApiError>& error() const noexcept override { return stream_->error(); }
-  const api::Spent& spent() const noexcept override { return stream_->spent(); }
-  double estimated_wait() const noexcept override { return stream_->estimated_wait(); }
 
  private:
   std::unique_ptr<FairPlaces::Ticket> ticket_;
-  std::unique_ptr<api::Stream> stream_;  // ends first
 };
 
 /// Refused where it is not understood, so that nobody relies on what was not promised.
@@ -74,6 +73,42 @@ bool wants_resumable(const HttpRequest& request) {
   if (*given == "1") return true;
   throw ApiError(Fault::invalid, base::cat("x-minke-resumable: expected 0 or 1, got ", base::quote_name(*given)),
                  "x-minke-resumable");
+}
+
+/// What a route's function makes of a call.
+api::Answer answer_of(const api::Service& service, Action action, const api::Call& call) {
+  switch (action) {
+    case Action::chat:
+      return service.chat_completions(call);
+    case Action::completions:
+      return service.completions(call);
+    case Action::embeddings:
+      return service.embeddings(call);
+    case Action::responses:
+      return service.responses(call);
+    case Action::ollama_embed:
+      return service.ollama_embed(call);
+    case Action::messages:
+      return service.messages(call);
+    case Action::ollama_chat:
+      return service.ollama_chat(call);
+    case Action::ollama_generate:
+      return service.ollama_generate(call);
+    case Action::tokenize:
+      return service.tokenize(call);
+    case Action::detokenize:
+      return service.detokenize(call);
+    case Action::count_tokens:
+      return service.count_tokens(call);
+    default:
+      break;
+  }
+  throw ApiError(Fault::internal, "a route without an action");
+}
+
+/// Those that compute something, and take a place.
+bool is_reply(Action action) {
+  return action != Action::tokenize && action != Action::detokenize && action != Action::count_tokens;
 }
 
 bool is_quick(Action action) {
@@ -90,22 +125,39 @@ bool is_quick(Action action) {
     case Action::ollama_generate:
     case Action::ollama_embed:
     case Action::ollama_show:
+    case Action::index:  // these look into the store
+    case Action::models:
+    case Action::model:
+    case Action::ollama_tags:
       return false;
-    case Action::index:
     case Action::health:
     case Action::ready:
     case Action::metrics:
     case Action::balance:
-    case Action::models:
-    case Action::model:
     case Action::ollama_version:
-    case Action::ollama_tags:
     case Action::ollama_running:
     case Action::resume:
     case Action::forget:
       break;
   }
   return true;
+}
+
+/// The model that the server was told to serve is there. One that was told none is ready for any.
+bool is_ready(const api::Service& service, const std::vector<api::ModelStatus>& models) {
+  const std::string first = service.pool().source().preferred();
+  // Unloaded later on, it is loaded again when it is asked for.
+  return first.empty() || std::none_of(models.begin(), models.end(), [&](const api::ModelStatus& one) {
+           return one.offer.name == first && one.state == api::ModelState::loading;
+         });
+}
+
+void add_status(const api::Model& model, const api::GeneratorStatus& status, json::object& out) {
+  out["description"] = api::json_bytes(model.description);
+  out["steps"] = status.steps;
+  out["last_step_age"] = status.last_step_age;
+  out["running"] = status.running;
+  out["waiting"] = status.waiting;
 }
 
 /// DeepSeek's clients show it. Nothing is charged for, so there is always enough.
@@ -200,11 +252,10 @@ api::Answer App::dispatch(const HttpRequest& request, const Match& match, std::f
     case Action::balance:
       return balance();
     case Action::metrics: {
-      api::GeneratorStatus status;
-      if (service) status = service->loaded().generator->status();
-      return Response{
-          .content_type = "text/plain; version=0.0.4; charset=utf-8",
-          .body = metrics_.text(service ? &status : nullptr, options_.connections ? options_.connections() : 0)};
+      const auto models = service ? service->pool().status() : std::vector<api::ModelStatus>();
+      const bool ready = service && is_ready(*service, models);
+      return Response{.content_type = "text/plain; version=0.0.4; charset=utf-8",
+                      .body = metrics_.text(models, ready, options_.connections ? options_.connections() : 0)};
     }
     case Action::resume:
       return resume(request, match.name, std::move(notify));
@@ -213,7 +264,7 @@ api::Answer App::dispatch(const HttpRequest& request, const Match& match, std::f
     default:
       break;
   }
-  if (!service) throw ApiError(Fault::not_ready, "the model is still being loaded");
+  if (!service) throw ApiError(Fault::not_ready, "the server is still starting");
   std::shared_ptr<ResumableStreams::Waker> waker;
   if (wants_resumable(request)) {
     waker = std::make_shared<ResumableStreams::Waker>(std::move(notify));
@@ -229,12 +280,6 @@ api::Answer App::dispatch(const HttpRequest& request, const Match& match, std::f
       return service->models(route.dialect);
     case Action::model:
       return service->model(match.name, route.dialect);
-    case Action::tokenize:
-      return service->tokenize(call);
-    case Action::detokenize:
-      return service->detokenize(call);
-    case Action::count_tokens:
-      return service->count_tokens(call);
     case Action::ollama_tags:
       return service->ollama_tags();
     case Action::ollama_running:
@@ -244,7 +289,7 @@ api::Answer App::dispatch(const HttpRequest& request, const Match& match, std::f
     default:
       break;
   }
-  api::Answer answer = start_reply(request, *service, route, call);
+  api::Answer answer = start_reply(request, service, route, call);
   auto* stream = std::get_if<std::unique_ptr<api::Stream>>(&answer);
   if (waker && stream != nullptr) *stream = resumable_.add(request.identity, std::move(*stream), std::move(waker));
   return answer;
@@ -269,50 +314,58 @@ Response App::forget(const HttpRequest& request, const std::string& id) {
   return {.body = json::serialize(json::object{{"id", api::json_bytes(id)}, {"deleted", true}})};
 }
 
-/// Routes that compute something.
-api::Answer App::start_reply(const HttpRequest& request, const api::Service& service, const Route& route,
-                             const api::Call& call) {
-  FairPlaces::Entry entry = places_.enter(request.identity);
-  if (!entry.ticket) {
-    ApiError error =
-        entry.full ? ApiError(Fault::overloaded, "as much runs and waits already as may; try again later")
-                   : ApiError(Fault::rate_limited, "others wait, and this key has its share of what runs and waits");
-    error.set_retry_after(entry.retry_seconds);
-    throw error;
+api::Answer App::start_reply(const HttpRequest& request, const std::shared_ptr<const api::Service>& service,
+                             const Route& route, const api::Call& call) {
+  std::unique_ptr<FairPlaces::Ticket> ticket;
+  if (is_reply(route.action)) {
+    FairPlaces::Entry entry = places_.enter(request.identity);
+    if (!entry.ticket) {
+      ApiError error =
+          entry.full ? ApiError(Fault::overloaded, "as much runs and waits already as may; try again later")
+                     : ApiError(Fault::rate_limited, "others wait, and this key has its share of what runs and waits");
+      error.set_retry_after(entry.retry_seconds);
+      throw error;
+    }
+    ticket = std::move(entry.ticket);
   }
   api::Answer answer;
-  switch (route.action) {
-    case Action::chat:
-      answer = service.chat_completions(call);
-      break;
-    case Action::completions:
-      answer = service.completions(call);
-      break;
-    case Action::embeddings:
-      answer = service.embeddings(call);
-      break;
-    case Action::responses:
-      answer = service.responses(call);
-      break;
-    case Action::ollama_embed:
-      answer = service.ollama_embed(call);
-      break;
-    case Action::messages:
-      answer = service.messages(call);
-      break;
-    case Action::ollama_chat:
-      answer = service.ollama_chat(call);
-      break;
-    case Action::ollama_generate:
-      answer = service.ollama_generate(call);
-      break;
-    default:
-      throw ApiError(Fault::internal, "a route without an action");
+  try {
+    answer = answer_of(*service, route.action, call);
+  } catch (const api::ModelAbsent& absent) {
+    answer = when_loaded(service, route, call, absent);
   }
-  if (auto* stream = std::get_if<std::unique_ptr<api::Stream>>(&answer)) {
-    *stream = std::make_unique<AdmittedStream>(std::move(*stream), std::move(entry.ticket));
+  if (auto* stream = std::get_if<std::unique_ptr<api::Stream>>(&answer); stream != nullptr && ticket) {
+    *stream = std::make_unique<AdmittedStream>(std::move(*stream), std::move(ticket));
   }
   return answer;
+}
+
+api::Answer App::when_loaded(const std::shared_ptr<const api::Service>& service, const Route& route,
+                             const api::Call& call, const api::ModelAbsent& absent) {
+  const std::size_t bytes = call.body.size();
+  if (late_bytes_->fetch_add(bytes) > kMostLateBytes) {
+    late_bytes_->fetch_sub(bytes);
+    throw ApiError(Fault::overloaded, "too much waits for models that are being loaded; try again later");
+  }
+  const auto* const copy = [&]() -> const std::string* {
+    try {
+      return new std::string(call.body);
+    } catch (...) {
+      late_bytes_->fetch_sub(bytes);
+      throw;
+    }
+  }();
+  const std::shared_ptr<const std::string> body(copy, [held = late_bytes_, bytes](const std::string* text) {
+    delete text;
+    held->fetch_sub(bytes);
+  });
+  api::Call later = call;
+  later.body = *body;
+  return api::make_loading_stream(
+      service->pool(), absent,
+      {.call = std::move(later), .body = body, .answer = [service, action = route.action](const api::Call& again) {
+         return answer_of(*service, action, again);
+       }});
 }
 
 Response App::error_response(const ApiError& error, api::Dialect dialect) const {
@@ -328,23 +381,29 @@ Response App::error_response(const ApiError& error, api::Dialect dialect) const 
 
 Response App::health(bool must_be_ready) const {
   const std::shared_ptr<const api::Service> service = this->service();
+  const auto models = service ? service->pool().status() : std::vector<api::ModelStatus>();
+  const bool ready = service && is_ready(*service, models);
   json::object body;
   Response response;
-  if (!service) {
-    body["status"] = "loading";
-    if (must_be_ready) response.status = 503;
-  } else {
-    const api::GeneratorStatus status = service->loaded().generator->status();
-    body["status"] = status.stuck ? "stuck" : "ok";
-    if (status.stuck) response.status = 503;
-    body["model"] = api::json_bytes(service->loaded().name);
-    body["description"] = api::json_bytes(service->loaded().description);
-    body["steps"] = status.steps;
-    body["last_step_age"] = status.last_step_age;
-    body["running"] = status.running;
-    body["waiting"] = status.waiting;
+  bool stuck = false;
+  json::array list;
+  for (const api::ModelStatus& one : models) {
+    json::object entry{{"name", api::json_bytes(one.offer.name)}, {"state", api::json_text(to_string(one.state))}};
+    if (one.load) entry["progress"] = api::json_text(one.load->text(one.offer.name));
+    if (one.model) {
+      const api::GeneratorStatus status = one.model->generator->status();
+      stuck = stuck || status.stuck;
+      add_status(*one.model, status, entry);
+      // As long as there is one model its figures are the server's.
+      if (models.size() == 1) add_status(*one.model, status, body);
+    }
+    list.emplace_back(std::move(entry));
   }
+  if (models.size() == 1 && models.front().model) body["model"] = api::json_bytes(models.front().offer.name);
+  body["status"] = !ready ? "loading" : stuck ? "stuck" : "ok";
+  body["models"] = std::move(list);
   body["version"] = api::json_text(options_.version);
+  if (stuck || (must_be_ready && !ready)) response.status = 503;
   response.body = json::serialize(body);
   return response;
 }
@@ -382,13 +441,13 @@ void App::watched(const api::Stream& stream) {
 }
 
 void App::tick() {
-  for (const api::Spent& spent : resumable_.tick()) metrics_.count_reply(spent);
+  for (const ResumableStreams::Bill& bill : resumable_.tick()) metrics_.count_reply(bill.model, bill.spent);
 }
 
 void App::finished(const HttpRequest& request, const HttpRecord& record) {
   const Match match = find_route(request.method, request.path);
   metrics_.count_request(match.route != nullptr ? match.route->path : "other", record.status, record.seconds);
-  if (record.stream != nullptr) metrics_.count_reply(record.stream->spent());
+  if (record.stream != nullptr) metrics_.count_reply(record.stream->model(), record.stream->spent());
   if (!options_.log) return;
   json::object line{{"id", api::json_bytes(request.id)},
                     {"peer", api::json_bytes(request.peer)},
@@ -400,12 +459,14 @@ void App::finished(const HttpRequest& request, const HttpRecord& record) {
                     {"bytes", record.bytes_out}};
   if (record.stream != nullptr) {
     const api::Spent& spent = record.stream->spent();
+    line["model"] = api::json_bytes(record.stream->model());
     line["prompt_tokens"] = spent.prompt_tokens;
     line["cached_tokens"] = spent.cached_tokens;
     line["output_tokens"] = spent.output_tokens;
     line["queue_seconds"] = spent.queue_seconds;
     if (spent.first_token) line["first_token_seconds"] = *spent.first_token;
     if (const auto& error = record.stream->error()) line["error"] = api::json_bytes(error->message());
+    if (!record.stream->warning().empty()) line["warning"] = api::json_bytes(record.stream->warning());
   }
   options_.log(json::serialize(line));
 }

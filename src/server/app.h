@@ -35,7 +35,7 @@ class App final : public HttpHandler {
  public:
   explicit App(AppOptions options);
 
-  /// Until then requests for the model are refused as not ready. From any thread; null, once nothing is served any
+  /// Until then requests for models are refused as not ready. From any thread; null, once nothing is served any
   /// more.
   void serve(std::shared_ptr<const api::Service> service);
 
@@ -50,8 +50,10 @@ class App final : public HttpHandler {
 
  private:
   api::Answer dispatch(const HttpRequest& request, const Match& match, std::function<void()>&& notify);
-  api::Answer start_reply(const HttpRequest& request, const api::Service& service, const Route& route,
-                          const api::Call& call);
+  api::Answer start_reply(const HttpRequest& request, const std::shared_ptr<const api::Service>& service,
+                          const Route& route, const api::Call& call);
+  api::Answer when_loaded(const std::shared_ptr<const api::Service>& service, const Route& route, const api::Call& call,
+                          const api::ModelAbsent& absent);
   api::Answer resume(const HttpRequest& request, const std::string& id, std::function<void()>&& notify);
   api::Response forget(const HttpRequest& request, const std::string& id);
   api::Response error_response(const api::ApiError& error, api::Dialect dialect) const;
@@ -66,6 +68,8 @@ class App final : public HttpHandler {
   Metrics metrics_;  // the server's thread's
   mutable std::mutex mutex_;
   std::shared_ptr<const api::Service> service_;
+  /// Of bodies that wait for a model, in bytes.
+  std::shared_ptr<std::atomic<std::size_t>> late_bytes_ = std::make_shared<std::atomic<std::size_t>>(0);
   std::atomic<double> estimated_wait_{0};  // seconds, of the request that waits longest, as last heard
 };
 

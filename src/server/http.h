@@ -73,7 +73,7 @@ struct HttpOptions {
   std::string host = "127.0.0.1";  ///< an address, or a name with one
   std::uint16_t port = 6465;       ///< 0: any free one
   std::string unix_socket;         ///< a path; when given, there is no port
-  /// PEM files; when given, all connections are TLS. SIGHUP reads them again.
+  /// PEM files; when given, all connections are TLS. SIGHUP reads them again (without them it changes nothing).
   std::string tls_certificate, tls_key;
   std::function<void(const std::string&)> on_reload;  ///< told how that went; from the server's thread
 

@@ -442,7 +442,7 @@ asio::awaitable<HttpConnection::Then> HttpConnection::stream_reply(Exchange& exc
     shared_.handler.watched(*stream);
     const bool ended = state == State::done || state == State::broken;
     const Clock::time_point now = Clock::now();
-    if (!exchange.head_sent && !stream->is_events()) {
+    if (!exchange.head_sent && stream->holds_head()) {
       if (ended) break;
       if (now - exchange.start >= options.quiet_start) {
         const bool sent = co_await send_piece(exchange, *stream, out, false);

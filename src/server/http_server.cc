@@ -239,7 +239,8 @@ void HttpServer::Impl::wait_for_signal() {
 void HttpServer::Impl::wait_for_hangup() {
   hangups.async_wait([this](const error_code& error, int /*signal*/) {
     if (error) return;
-    std::string said = base::cat(options.tls_certificate, ": read again");
+    std::string said = shared.tls ? base::cat(options.tls_certificate, ": read again")
+                                  : std::string("SIGHUP: there is no certificate to read again, so nothing changes");
     try {
       shared.tls = tls_of(options);
     } catch (const std::exception& failed) {
@@ -298,7 +299,6 @@ void HttpServer::stop_on_signals() {
   impl_->signals.add(SIGTERM);
   impl_->signals.add(SIGINT);
   impl_->wait_for_signal();
-  if (!impl_->shared.tls) return;
   impl_->hangups.add(SIGHUP);
   impl_->wait_for_hangup();
 }

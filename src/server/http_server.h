@@ -24,7 +24,8 @@ class HttpServer {
   /// From any thread: no new connections or requests; what runs may finish within HttpOptions::drain_time, then it is
   /// cut off. A second call cuts it off at once.
   void stop();
-  /// SIGTERM and SIGINT mean stop(), from now until the server ends; with TLS, SIGHUP reads the certificate again.
+  /// SIGTERM and SIGINT mean stop(), from now until the server ends; SIGHUP reads the certificate again, if there
+  /// is one, and ends nothing.
   void stop_on_signals();
 
   std::uint16_t port() const noexcept;

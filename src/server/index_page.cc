@@ -58,9 +58,16 @@ api::Response index_page(const HttpRequest& request, const api::Service* service
   const std::string* host = request.header("host");
   const std::string base_url =
       base::cat(request.secure ? "https://" : "http://", host == nullptr ? "127.0.0.1:6465" : *host);
-  const std::string model = service == nullptr ? "MODEL" : service->loaded().name;
-  const std::string state =
-      service == nullptr ? "The model is still being loaded." : base::cat(model, ": ", service->loaded().description);
+  std::string model = "MODEL", state = "The server is still starting.";
+  if (service != nullptr) {
+    const std::string name = service->pool().default_name();
+    if (!name.empty()) model = name;
+    state = base::cat(model, " is loaded when it is asked for.");
+    for (const api::ModelStatus& one : service->pool().status()) {
+      if (one.offer.name != name) continue;
+      state = one.model ? base::cat(model, ": ", one.model->description) : one.load ? one.load->text(model) : state;
+    }
+  }
   const std::string* accepts = request.header("accept");
   if (accepts == nullptr || accepts->find("text/html") == std::string::npos) {
     return {.content_type = "text/plain; charset=utf-8",

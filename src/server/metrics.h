@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <span>
 #include <string>
@@ -10,7 +11,7 @@
 #include <utility>
 
 #include "api/generation.h"
-#include "api/model.h"
+#include "api/model_pool.h"
 
 namespace minke::server {
 
@@ -35,12 +36,18 @@ class Metrics {
 
   /// `route`: the path of the table, not what was asked for.
   void count_request(std::string_view route, int status, double seconds);
-  void count_reply(const api::Spent& spent);
-  std::string text(const api::GeneratorStatus* status, std::size_t connections) const;
+  /// `model`: empty for one that never came to be.
+  void count_reply(std::string_view model, const api::Spent& spent);
+  /// `ready`: requests for the first model need not wait.
+  std::string text(std::span<const api::ModelStatus> models, bool ready, std::size_t connections) const;
 
  private:
   std::map<std::pair<std::string, int>, std::uint64_t> requests_;
-  std::uint64_t prompt_tokens_ = 0, cached_tokens_ = 0, output_tokens_ = 0, reasoning_tokens_ = 0;
+  struct Tokens {
+    std::uint64_t prompt = 0, cached = 0, output = 0, reasoning = 0;
+  };
+  Tokens tokens_;
+  std::map<std::string, Tokens, std::less<>> by_model_;
   Histogram request_seconds_, first_token_seconds_, per_token_seconds_, queue_seconds_;
 };
 

@@ -86,9 +86,9 @@ class ResumableStreams::Kept {
   }
 
   /// What it cost, to whoever asks first once it has ended or is given up.
-  std::optional<api::Spent> bill() {
+  std::optional<Bill> bill() {
     if (std::exchange(billed_, true)) return std::nullopt;
-    return stream_->spent();
+    return Bill{.model = std::string(stream_->model()), .spent = stream_->spent()};
   }
 
  private:
@@ -131,7 +131,7 @@ class ResumableStreams::Reader final : public api::Stream {
     if (next_ < kept_->end()) return State::more;
     if (kept_->ended()) {
       if (const auto& error = kept_->stream().error()) error_ = error;
-      if (auto bill = kept_->bill()) spent_ = *bill;
+      if (auto bill = kept_->bill()) spent_ = bill->spent;
     }
     return kept_->state();
   }
@@ -141,6 +141,8 @@ class ResumableStreams::Reader final : public api::Stream {
   /// Of a stream that several connections read, one tells what it cost.
   const api::Spent& spent() const noexcept override { return spent_; }
   double estimated_wait() const noexcept override { return kept_->stream().estimated_wait(); }
+  std::string_view model() const noexcept override { return kept_->stream().model(); }
+  std::string_view warning() const noexcept override { return kept_->stream().warning(); }
 
  private:
   const std::shared_ptr<Kept> kept_;
@@ -229,7 +231,7 @@ void ResumableStreams::clear() {
   dropped_.clear();
 }
 
-std::vector<api::Spent> ResumableStreams::tick() {
+std::vector<ResumableStreams::Bill> ResumableStreams::tick() {
   std::vector<std::shared_ptr<Kept>> unread, over;
   const Clock::time_point now = now_();
   {
@@ -249,7 +251,7 @@ std::vector<api::Spent> ResumableStreams::tick() {
   // So that a reply that has ended gives its place back.
   for (const auto& kept : unread)
     if (!kept->full()) kept->poll();
-  std::vector<api::Spent> bills = std::exchange(bills_, {});
+  std::vector<Bill> bills = std::exchange(bills_, {});
   for (const auto& kept : over)
     if (auto bill = kept->bill()) bills.push_back(*bill);
   return bills;

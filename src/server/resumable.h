@@ -32,6 +32,11 @@ class ResumableStreams {
  public:
   using Clock = std::chrono::steady_clock;
 
+  struct Bill {
+    std::string model;
+    api::Spent spent;
+  };
+
   /// Tells whoever reads the stream now that it has more. The one lock that the compute thread takes for a reply, and
   /// only for one that is resumable: it is held while a function is exchanged.
   class Waker {
@@ -71,7 +76,7 @@ class ResumableStreams {
   void clear();
 
   /// To be called now and then. Ends what nobody came back for; what those cost that no reader has told of.
-  std::vector<api::Spent> tick();
+  std::vector<Bill> tick();
 
  private:
   class Kept;
@@ -85,7 +90,7 @@ class ResumableStreams {
   mutable std::mutex mutex_;
   std::map<std::string, std::shared_ptr<Kept>> streams_;
   std::vector<std::shared_ptr<Kept>> dropped_;  // to make room; tick() ends them
-  std::vector<api::Spent> bills_;               // for tick() to tell of
+  std::vector<Bill> bills_;                     // for tick() to tell of
 };
 
 }  // namespace minke::server

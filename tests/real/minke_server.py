@@ -23,7 +23,8 @@ class Server:
         environment = {k: v for k, v in os.environ.items() if not k.startswith("MINKE_") or k == "MINKE_MODELS"}
         if "--cache-dir" not in flags:
             environment["MINKE_CACHE_DISK"] = "0"
-        self.process = subprocess.Popen([minke, "serve", model, "--port", "0", "--ctx-size", str(context), *flags], env=environment,
+        models = [model] if model else []
+        self.process = subprocess.Popen([minke, "serve", *models, "--port", "0", "--ctx-size", str(context), *flags], env=environment,
                                         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
                                         text=True)
         self.lines, self.url = [], None

@@ -209,7 +209,7 @@ TEST_F(Streams, AreBounded) {
   EXPECT_THROW(add("c"), api::ApiError) << "another's";
   a1 = add("a");
   EXPECT_THROW(streams_.resume("a", id, 0, [] {}), api::ApiError) << "gave way";
-  EXPECT_EQ(streams_.tick().at(0).prompt_tokens, 7u);
+  EXPECT_EQ(streams_.tick().at(0).spent.prompt_tokens, 7u);
   b1.reset();
   now_ += 9s;
   EXPECT_TRUE(streams_.tick().empty());
