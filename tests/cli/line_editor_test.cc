@@ -21,8 +21,9 @@ class Terminal {
     ::grantpt(master_);
     ::unlockpt(master_);
     ::setenv("TERM", "xterm", 1);
-    in = std::fopen(::ptsname(master_), "r");
-    out = std::fopen(::ptsname(master_), "w");
+    // Not as a controlling terminal: when that is closed, a session's leader is sent SIGHUP.
+    in = ::fdopen(::open(::ptsname(master_), O_RDONLY | O_NOCTTY), "r");
+    out = ::fdopen(::open(::ptsname(master_), O_WRONLY | O_NOCTTY), "w");
   }
   ~Terminal() {
     std::fclose(in);
