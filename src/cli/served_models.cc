@@ -127,6 +127,7 @@ std::vector<api::Offer> ServedModels::offers() const {
 
 std::vector<api::Offer> ServedModels::named() const {
   std::vector<api::Offer> result;
+  result.reserve(named_.size());
   for (const Known& one : named_) result.push_back(one.offer);
   return result;
 }

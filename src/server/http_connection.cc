@@ -468,8 +468,13 @@ asio::awaitable<HttpConnection::Then> HttpConnection::stream_reply(Exchange& exc
     co_return Then::close;
   }
   if (!exchange.head_sent) {  // a whole reply that was quick, or failed
-    api::Response response = state == State::done ? api::Response{.body = std::move(out)}
-                                                  : shared_.handler.failure(exchange.request, *stream->error());
+    api::Response response;
+    if (state == State::done) {
+      response.body = std::move(out);
+    } else {
+      const api::ApiError unknown(api::Fault::internal, "the reply ended early");
+      response = shared_.handler.failure(exchange.request, stream->error().value_or(unknown));
+    }
     const std::string bytes = head_of(exchange, response, response.body.size(), Then::next) + response.body;
     const bool sent = co_await write(exchange, bytes);
     finish(exchange, sent ? response.status : 499, stream.get());

@@ -57,7 +57,7 @@ TEST_F(ServedNames, AllOfTheStore) {
   EXPECT_EQ(name_of(served, "ALPHA"), "alpha");
   EXPECT_EQ(name_of(served, "first"), "alpha");
   EXPECT_EQ(served.offers().size(), 2u);
-  EXPECT_FALSE(served.find("alpha")->stays);
+  EXPECT_FALSE(served.find("alpha").value().stays);
   add("gamma");
   EXPECT_EQ(name_of(served, "gamma"), "gamma") << "it has come since";
   EXPECT_EQ(models({}, {}, true).preferred(), "");

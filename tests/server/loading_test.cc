@@ -28,7 +28,7 @@ using testing::Reply;
 /// "fake", whose load waits for open(); and "broken", whose load fails then.
 class GatedSource final : public api::ModelSource {
  public:
-  std::vector<api::Offer> offers() const override { return {*find("fake"), *find("broken")}; }
+  std::vector<api::Offer> offers() const override { return {find("fake").value(), find("broken").value()}; }
   std::optional<api::Offer> find(std::string_view name) const override {
     if (name != "fake" && name != "broken") return std::nullopt;
     return api::Offer{.name = std::string(name), .aliases = {}, .bytes = 7, .modified = 1700000000};
@@ -136,7 +136,7 @@ TEST_F(Loading, StreamsWaitWithCommentsAndShareTheLoad) {
     const Reply reply = client->read();
     EXPECT_TRUE(reply.complete);
     EXPECT_EQ(reply.status, 200);
-    EXPECT_NE(reply.body.find("h"), std::string::npos) << reply.body;
+    EXPECT_NE(reply.body.find('h'), std::string::npos) << reply.body;
   }
   EXPECT_EQ(source_->loads, 1);
   EXPECT_TRUE(logged(R"("model":"fake")"));
