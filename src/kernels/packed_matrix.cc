@@ -241,7 +241,8 @@ PackedMatrix PackedMatrix::pack(const MatrixSource& source, base::ThreadPool& po
   if (packer.first_bad() != FirstBad::kNone)
     throw Error(ErrorCode::numeric,
                 cat(shape_text(source), ": row ", packer.first_bad() / packer.blocks(), ", block ",
-                    packer.first_bad() % packer.blocks(), ": the scale or weight is NaN or infinite"),
+                    packer.first_bad() % packer.blocks(), ": the scale or weight is NaN or infinite",
+                    source.dtype == DType::f8_e4m3 ? ", or the scale 2^120 or more" : ""),
                 "the file is damaged, or was converted from a damaged one");
   return matrix;
 }

@@ -29,7 +29,7 @@ void expect_numeric(const std::string& base, const std::string& tensor, float va
 }
 
 TEST(HostileStep, OverflowIsATypedError) {
-  expect_numeric("tiny_moe/deepseek_v3_fp8", "model.layers.1.self_attn.o_proj.weight_scale_inv", 3e38f);
+  expect_numeric("tiny_moe/deepseek_v3_fp8", "model.layers.1.self_attn.o_proj.weight_scale_inv", 1.3e36f);
   expect_numeric("tiny_moe/deepseek_v3", "model.layers.1.mlp.gate.weight", 3e38f, true);  // the router's scores
   expect_numeric("tiny_moe/deepseek_v3", "model.layers.0.mlp.down_proj.weight", 3e38f, true);
   expect_numeric("tiny_moe_gguf/deepseek_v3.gguf", "blk.1.attn_v_b.weight", 3e38f, true);

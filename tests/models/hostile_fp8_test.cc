@@ -57,6 +57,9 @@ Cases hostile_fp8_cases() {
     for (auto& one : {&cases[cases.size() - 6], &cases[cases.size() - 5], &cases[cases.size() - 4]})
       one->item = tensor.substr(0, tensor.rfind("_scale_inv"));  // values: the weight and its row are named
   }
+  HostileCheckpoint too_large = poked(kFp8, kScale, 0, 0x1p120F);  // kernels take 256 times a scale
+  too_large.item = kScale.substr(0, kScale.rfind("_scale_inv"));
+  cases.push_back(too_large);
   // [148, 200]: 2 x 2 blocks, the last ones ragged.
   for (const std::vector<std::uint64_t>& shape :
        {std::vector<std::uint64_t>{1, 1}, {1, 2}, {2, 1}, {2, 3}, {3, 2}, {4}, {148, 2}, {2, 2, 1}, {148, 200}})

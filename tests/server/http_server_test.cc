@@ -10,6 +10,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/cat.h"
 #include "base/error.h"
 #include "formats/json.h"
 #include "server/app.h"
@@ -114,7 +115,7 @@ TEST(HttpServer, EveryRouteButTheOpenOnesWantsAKey) {
     const std::string path =
         std::string(route.path) + (route.path.size() > 1 && route.path.ends_with('/') ? "fake" : "");
     const std::string body = route.method == "POST" ? "Content-Length: 2\r\n\r\n{}" : "\r\n";
-    client.send(std::string(route.method) + " " + path + " HTTP/1.1\r\nHost: 127.0.0.1\r\n" + body);
+    client.send(base::cat(route.method, " ", path, " HTTP/1.1\r\nHost: 127.0.0.1\r\n", body));
     const int status = client.read().status;
     if (route.scope == Scope::open) {
       EXPECT_EQ(status, 200) << path;
