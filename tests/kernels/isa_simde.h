@@ -103,6 +103,25 @@ inline void masked_store(float* p, std::uint16_t mask, simde__m512 a) {
     if ((mask >> i & 1) != 0) p[i] = x.v[i];
 }
 
+/// Where Element `at` of a vector, of the same or a larger one, is replaced.
+template <typename Vector, typename Element>
+Vector insert(const Vector& a, const Element& x, int at) {
+  Vector out = a;
+  std::memcpy(reinterpret_cast<char*>(&out) + sizeof x * static_cast<std::size_t>(at), &x, sizeof x);
+  return out;
+}
+template <typename Vector, typename Element>
+Vector widened(const Element& x) {
+  return insert(Vector{}, x, 0);
+}
+/// Of each four lanes two of a, two of b.
+inline simde__m512 shuffle(simde__m512 a, simde__m512 b, unsigned lanes) {
+  const auto x = bits_of<F16>(a), y = bits_of<F16>(b);
+  F16 z;
+  for (unsigned i = 0; i < 16; ++i) z.v[i] = (i % 4 < 2 ? x : y).v[i / 4 * 4 + (lanes >> (2 * (i % 4)) & 3U)];
+  return bits_of<simde__m512>(z);
+}
+
 }  // namespace simde_missing
 
 #define __m128 simde__m128
@@ -144,6 +163,8 @@ inline void masked_store(float* p, std::uint16_t mask, simde__m512 a) {
 #define _mm512_castps512_ps256 simde_mm512_castps512_ps256
 #undef _mm512_castps_si512
 #define _mm512_castps_si512 simde_mm512_castps_si512
+#undef _mm512_castsi128_si512
+#define _mm512_castsi128_si512 simde_missing::widened<simde__m512i>
 #undef _mm512_castsi512_ps
 #define _mm512_castsi512_ps simde_mm512_castsi512_ps
 #undef _mm512_castsi512_si256
@@ -178,6 +199,8 @@ inline void masked_store(float* p, std::uint16_t mask, simde__m512 a) {
 #define _mm512_extracti64x4_epi64 simde_mm512_extracti64x4_epi64
 #undef _mm512_fmadd_ps
 #define _mm512_fmadd_ps simde_missing::fmadd
+#undef _mm512_inserti32x4
+#define _mm512_inserti32x4 simde_missing::insert
 #undef _mm512_loadu_ps
 #define _mm512_loadu_ps simde_mm512_loadu_ps
 #undef _mm512_loadu_si512
@@ -212,6 +235,8 @@ inline void masked_store(float* p, std::uint16_t mask, simde__m512 a) {
 #define _mm512_setzero_ps simde_mm512_setzero_ps
 #undef _mm512_shuffle_epi8
 #define _mm512_shuffle_epi8 simde_mm512_shuffle_epi8
+#undef _mm512_shuffle_ps
+#define _mm512_shuffle_ps simde_missing::shuffle
 #undef _mm512_slli_epi16
 #define _mm512_slli_epi16 simde_mm512_slli_epi16
 #undef _mm512_slli_epi16
@@ -240,8 +265,16 @@ inline void masked_store(float* p, std::uint16_t mask, simde__m512 a) {
 #define _mm_add_ss simde_mm_add_ss
 #undef _mm_cvtsi128_si32
 #define _mm_cvtsi128_si32 simde_mm_cvtsi128_si32
+#undef _mm_cvtsi32_si128
+#define _mm_cvtsi32_si128 simde_missing::widened<simde__m128i>
+#undef _mm_cvtsi64_si128
+#define _mm_cvtsi64_si128 simde_missing::widened<simde__m128i>
 #undef _mm_cvtss_f32
 #define _mm_cvtss_f32 simde_mm_cvtss_f32
+#undef _mm_insert_epi32
+#define _mm_insert_epi32 simde_missing::insert
+#undef _mm_insert_epi64
+#define _mm_insert_epi64 simde_missing::insert
 #undef _mm_loadu_si128
 #define _mm_loadu_si128 simde_mm_loadu_si128
 #undef _mm_max_epi32

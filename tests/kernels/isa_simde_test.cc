@@ -206,6 +206,24 @@ TEST(IsaWrapper, Tiles) {
     EXPECT_SAME(bytes_of, S::template move_bits<3, 16>(S::load_bytes(x.bytes)));
     EXPECT_SAME(bytes_of, S::template move_bits<-4, 48>(S::load_bytes(x.bytes)));
     EXPECT_SAME(bytes_of, S::lookup(y.bytes, S::template move_bits<0, 15>(S::load_bytes(x.bytes))));
+    std::uint64_t eights[256];
+    std::uint32_t fours[256];
+    std::uint16_t rows[16];
+    for (std::size_t i = 0; i < 256; ++i)
+      eights[i] = static_cast<std::uint64_t>(base::uniform(seed, 11, i) * 0x1p32) << 32 |
+                  static_cast<std::uint64_t>(base::uniform(seed, 12, i) * 0x1p32);
+    for (std::size_t i = 0; i < 256; ++i) fours[i] = static_cast<std::uint32_t>(eights[i] >> 16);
+    for (std::size_t i = 0; i < 16; ++i) rows[i] = x.bytes[63 - i];
+    EXPECT_SAME(bytes_of, S::look_up_fours(fours, rows));
+    EXPECT_SAME(bytes_of, S::look_up_fours(fours, x.bytes));
+    const auto looked_up = [&](auto wrapper, const auto* index) {
+      using S = decltype(wrapper);
+      typename S::B steps[2];
+      S::look_up_eights(eights, index, steps[0], steps[1]);
+      return bytes_of(steps);
+    };
+    EXPECT_EQ(looked_up(A(), rows), looked_up(B(), rows)) << seed;
+    EXPECT_EQ(looked_up(A(), x.bytes), looked_up(B(), x.bytes)) << seed;
     EXPECT_SAME(bytes_of, S::template byte_of<0>(S::load_bytes(x.bytes)));
     EXPECT_SAME(bytes_of, S::template byte_of<3>(S::load_bytes(x.bytes)));
     const auto dot = [&](auto wrapper, bool wide) {

@@ -89,10 +89,9 @@ struct MultiplyFew {
     for (std::size_t first = 0; first < task.cols / 32; first += kPartGroups) {
       const TilePart<C> part(task, tile, first);
       const PartScales<C> scales(part.scales, part.groups);
-      const std::uint8_t* planes = part.planes;
-      for (std::size_t g = 0; g < part.groups; ++g, planes += C::kGroupBytes, rows += stride) {
+      for (std::size_t g = 0; g < part.groups; ++g, rows += stride) {
         Simd::B w[8];
-        decode_group<C>(planes, w);
+        decode_group_of<C>(part, g, w);
         add_group<S, kRows>(
             w, rows, [&](int p) { return scales.scale(g * C::kParts + static_cast<std::size_t>(p)); },
             [&](int p) { return scales.offset(g * C::kParts + static_cast<std::size_t>(p)); }, sum);
@@ -112,11 +111,7 @@ struct DecodedBytes {
 template <typename C>
 void decode_bytes(const TilePart<C>& part, DecodedBytes& out) {
   const PartScales<C> scales(part.scales, part.groups);
-  if constexpr (C::kGrid) {
-    decode_grid<C>(part, out.w);
-  } else {
-    for (std::size_t g = 0; g < part.groups; ++g) decode_group<C>(part.planes + g * C::kGroupBytes, out.w[g]);
-  }
+  for (std::size_t g = 0; g < part.groups; ++g) decode_group_of<C>(part, g, out.w[g]);
   for (std::size_t i = 0; i < part.groups * C::kParts; ++i) {
     out.scale[i] = scales.scale(i);
     out.offset[i] = scales.offset(i);
@@ -172,11 +167,10 @@ template <DType kType>
 void linear_bytes_of(const LinearTask& task) {
   using C = Codec<kType>;
   for (std::size_t tile = 0; tile < task.tile_count; ++tile) {
-    if constexpr (!C::kGrid) {
-      if (task.rows <= kFewRows) {
-        in_runs<Simd::kFewRows>(task.rows, MultiplyFew<C>{task, tile, task.groups, task.rows});
-        continue;
-      }
+    // Looking codes up is worth doing once for all rows.
+    if (task.rows <= (C::kGrid ? std::size_t{Simd::kFewRows} : kFewRows)) {
+      in_runs<Simd::kFewRows>(task.rows, MultiplyFew<C>{task, tile, task.groups, task.rows});
+      continue;
     }
     for (std::size_t row = 0; row < task.rows; row += kChunkRows)
       multiply_chunk<C>(task, tile, row, task.rows - row < kChunkRows ? task.rows - row : kChunkRows);

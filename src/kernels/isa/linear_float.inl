@@ -24,11 +24,9 @@ void decode_quantised(const LinearTask& task, std::size_t tile, std::size_t firs
   using C = Codec<kType>;
   const TilePart<C> part(task, tile, first / 32);
   const PartScales<C> scales(part.scales, part.groups);
-  Simd::B all[C::kGrid ? kPartGroups : 1][8];
-  if constexpr (C::kGrid) decode_grid<C>(part, all);
   for (std::size_t g = 0; g < count / 32; ++g) {
-    Simd::B* w = all[C::kGrid ? g : 0];
-    if constexpr (!C::kGrid) decode_group<C>(part.planes + g * C::kGroupBytes, w);
+    Simd::B w[8];
+    decode_group_of<C>(part, g, w);
     for (std::size_t p = 0; p < C::kParts; ++p) {
       const Simd::F scale = scales.scale(g * C::kParts + p), offset = scales.offset(g * C::kParts + p);
       for (std::size_t s = 0; s < C::kSteps; ++s, out += 4) decode_step<C, 0>(w[p * C::kSteps + s], scale, offset, out);

@@ -171,6 +171,19 @@ struct Simd {
     return {_mm256_and_si256(_mm256_srli_epi32(a.lo, 8 * kByte), k),
             _mm256_and_si256(_mm256_srli_epi32(a.hi, 8 * kByte), k)};
   }
+  template <typename Index>
+  static void look_up_eights(const std::uint64_t* table, const Index* index, B& low, B& high) {
+    const F first = eights(table, index), second = eights(table, index + 2);
+    low = {_mm256_castps_si256(_mm256_shuffle_ps(first.lo, second.lo, 0x88)),
+           _mm256_castps_si256(_mm256_shuffle_ps(first.hi, second.hi, 0x88))};
+    high = {_mm256_castps_si256(_mm256_shuffle_ps(first.lo, second.lo, 0xdd)),
+            _mm256_castps_si256(_mm256_shuffle_ps(first.hi, second.hi, 0xdd))};
+  }
+  template <typename Index>
+  static B look_up_fours(const std::uint32_t* table, const Index* index) {
+    return {joined(fours(table, index), fours(table, index + 4)),
+            joined(fours(table, index + 8), fours(table, index + 12))};
+  }
   static void load_bf16_pairs(const std::uint16_t* p, F& even, F& odd) {
     const __m256i a = load256(p), b = load256(p + 16), high = _mm256_set1_epi32(-65536);
     even = {_mm256_castsi256_ps(_mm256_slli_epi32(a, 16)), _mm256_castsi256_ps(_mm256_slli_epi32(b, 16))};
@@ -240,6 +253,25 @@ struct Simd {
     std::int32_t four;
     std::memcpy(&four, p, 4);
     return _mm256_set1_epi32(four);
+  }
+  static __m256i joined(__m128i a, __m128i b) { return _mm256_inserti128_si256(_mm256_castsi128_si256(a), b, 1); }
+  template <typename Index>
+  static __m128i two_eights(const std::uint64_t* table, const Index* index) {
+    const __m128i low = _mm_cvtsi64_si128(static_cast<std::int64_t>(table[index[0]]));
+    return _mm_insert_epi64(low, static_cast<std::int64_t>(table[index[1]]), 1);
+  }
+  /// Rows of outputs 0, 1, 4, 5; 8, 9, 12, 13.
+  template <typename Index>
+  static F eights(const std::uint64_t* table, const Index* index) {
+    return {_mm256_castsi256_ps(joined(two_eights(table, index), two_eights(table, index + 4))),
+            _mm256_castsi256_ps(joined(two_eights(table, index + 8), two_eights(table, index + 12)))};
+  }
+  template <typename Index>
+  static __m128i fours(const std::uint32_t* table, const Index* index) {
+    __m128i four = _mm_cvtsi32_si128(static_cast<std::int32_t>(table[index[0]]));
+    four = _mm_insert_epi32(four, static_cast<std::int32_t>(table[index[1]]), 1);
+    four = _mm_insert_epi32(four, static_cast<std::int32_t>(table[index[2]]), 2);
+    return _mm_insert_epi32(four, static_cast<std::int32_t>(table[index[3]]), 3);
   }
   /// Lanes first .. first + 7 that are below n.
   static __m256i mask(std::size_t n, int first) {

@@ -131,6 +131,18 @@ struct Simd {
   static I byte_of(B a) {
     return _mm512_and_si512(_mm512_srli_epi32(a, 8 * kByte), _mm512_set1_epi32(0xff));
   }
+  /// The table's rows of 16 outputs as two steps: their first four bytes, their last.
+  template <typename Index>
+  static void look_up_eights(const std::uint64_t* table, const Index* index, B& low, B& high) {
+    const F first = eights(table, index), second = eights(table, index + 2);
+    low = _mm512_castps_si512(_mm512_shuffle_ps(first, second, 0x88));
+    high = _mm512_castps_si512(_mm512_shuffle_ps(first, second, 0xdd));
+  }
+  /// The table's rows of 16 outputs.
+  template <typename Index>
+  static B look_up_fours(const std::uint32_t* table, const Index* index) {
+    return joined(fours(table, index), fours(table, index + 4), fours(table, index + 8), fours(table, index + 12));
+  }
   static void load_bf16_pairs(const std::uint16_t* p, F& even, F& odd) {
     const I a = _mm512_loadu_si512(p);
     even = _mm512_castsi512_ps(_mm512_slli_epi32(a, 16));
@@ -162,6 +174,28 @@ struct Simd {
  private:
   static __m128i load128(const void* p) { return _mm_loadu_si128(static_cast<const __m128i*>(p)); }
   static __m256i load256(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
+  static I joined(__m128i a, __m128i b, __m128i c, __m128i d) {
+    const I two = _mm512_inserti32x4(_mm512_castsi128_si512(a), b, 1);
+    return _mm512_inserti32x4(_mm512_inserti32x4(two, c, 2), d, 3);
+  }
+  template <typename Index>
+  static __m128i two_eights(const std::uint64_t* table, const Index* index) {
+    const __m128i low = _mm_cvtsi64_si128(static_cast<std::int64_t>(table[index[0]]));
+    return _mm_insert_epi64(low, static_cast<std::int64_t>(table[index[1]]), 1);
+  }
+  /// Rows of outputs 0, 1, 4, 5, 8, 9, 12, 13.
+  template <typename Index>
+  static F eights(const std::uint64_t* table, const Index* index) {
+    return _mm512_castsi512_ps(joined(two_eights(table, index), two_eights(table, index + 4),
+                                      two_eights(table, index + 8), two_eights(table, index + 12)));
+  }
+  template <typename Index>
+  static __m128i fours(const std::uint32_t* table, const Index* index) {
+    __m128i four = _mm_cvtsi32_si128(static_cast<std::int32_t>(table[index[0]]));
+    four = _mm_insert_epi32(four, static_cast<std::int32_t>(table[index[1]]), 1);
+    four = _mm_insert_epi32(four, static_cast<std::int32_t>(table[index[2]]), 2);
+    return _mm_insert_epi32(four, static_cast<std::int32_t>(table[index[3]]), 3);
+  }
   static __mmask16 first(std::size_t n) { return static_cast<__mmask16>((1U << n) - 1U); }
 };
 

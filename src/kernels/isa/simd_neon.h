@@ -216,6 +216,22 @@ struct Simd {
     };
     return {pick(x.a), pick(x.b), pick(x.c), pick(x.d)};
   }
+  template <typename Index>
+  static void look_up_eights(const std::uint64_t* table, const Index* index, B& low, B& high) {
+    const auto split = [&](std::size_t at, uint8x16_t& first, uint8x16_t& second) {
+      const uint32x4_t a = two_eights(table, index + at), b = two_eights(table, index + at + 2);
+      first = vreinterpretq_u8_u32(vuzp1q_u32(a, b));
+      second = vreinterpretq_u8_u32(vuzp2q_u32(a, b));
+    };
+    split(0, low.a, high.a);
+    split(4, low.b, high.b);
+    split(8, low.c, high.c);
+    split(12, low.d, high.d);
+  }
+  template <typename Index>
+  static B look_up_fours(const std::uint32_t* table, const Index* index) {
+    return {fours(table, index), fours(table, index + 4), fours(table, index + 8), fours(table, index + 12)};
+  }
   static void load_bf16_pairs(const std::uint16_t* p, F& even, F& odd) {
     const auto pair = [p](std::size_t at, float32x4_t& first, float32x4_t& second) {
       const uint32x4_t both = vreinterpretq_u32_u16(vld1q_u16(p + at));
@@ -243,6 +259,17 @@ struct Simd {
   }
 
  private:
+  template <typename Index>
+  static uint32x4_t two_eights(const std::uint64_t* table, const Index* index) {
+    return vreinterpretq_u32_u64(vcombine_u64(vld1_u64(table + index[0]), vld1_u64(table + index[1])));
+  }
+  template <typename Index>
+  static uint8x16_t fours(const std::uint32_t* table, const Index* index) {
+    uint32x4_t four = vld1q_dup_u32(table + index[0]);
+    four = vld1q_lane_u32(table + index[1], four, 1);
+    four = vld1q_lane_u32(table + index[2], four, 2);
+    return vreinterpretq_u8_u32(vld1q_lane_u32(table + index[3], four, 3));
+  }
   /// Not vmaxq: that gives NaN when either is one.
   static float32x4_t greater(float32x4_t x, float32x4_t y) { return vbslq_f32(vcgtq_f32(x, y), x, y); }
   static F widen_f16(uint16x8_t x, uint16x8_t y) {

@@ -258,6 +258,23 @@ struct Simd {
     for (int i = 0; i < 16; ++i) r.v[i] = a.v[4 * i + kByte];
     return r;
   }
+  /// The table's rows of 16 outputs as two steps: their first four bytes, their last.
+  template <typename Index>
+  static void look_up_eights(const std::uint64_t* table, const Index* index, B& low, B& high) {
+    for (std::size_t n = 0; n < 16; ++n) {
+      const std::uint64_t row = table[index[n]];
+      const auto first = static_cast<std::uint32_t>(row), second = static_cast<std::uint32_t>(row >> 32);
+      std::memcpy(low.v + 4 * n, &first, 4);
+      std::memcpy(high.v + 4 * n, &second, 4);
+    }
+  }
+  /// The table's rows of 16 outputs.
+  template <typename Index>
+  static B look_up_fours(const std::uint32_t* table, const Index* index) {
+    B step;
+    for (std::size_t n = 0; n < 16; ++n) std::memcpy(step.v + 4 * n, table + index[n], 4);
+    return step;
+  }
   /// 16 lanes x (even, odd) BF16 widened.
   static void load_bf16_pairs(const std::uint16_t* p, F& even, F& odd) {
     std::uint16_t e[16], o[16];
