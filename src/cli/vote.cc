@@ -24,39 +24,42 @@ std::string normal_number(std::string_view sign, std::string_view whole, std::st
   return sign == "-" && digits != "0" ? "-" + digits : digits;
 }
 
-/// The last row of digits, with groups of three before it ("1,234"), a fraction after it and a sign that no letter or
-/// digit precedes. Read forwards, so that a number is never begun in its middle. One pass.
+bool is_letter(char c) { return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z'); }
+
+/// The sign before a number at `at`, unless it is an operator's: after a letter, a digit or a bracket.
+std::string_view sign_before(std::string_view text, std::size_t at) {
+  if (at == 0 || (text[at - 1] != '-' && text[at - 1] != '+')) return {};
+  const char before = at < 2 ? ' ' : text[at - 2];
+  return is_digit(before) || is_letter(before) || before == ')' ? std::string_view() : text.substr(at - 1, 1);
+}
+
+std::size_t digits_at(std::string_view text) { return std::min(text.size(), text.find_first_not_of("0123456789")); }
+
+/// A comma and three digits, no more.
+bool is_group(std::string_view text) { return text.starts_with(',') && digits_at(text.substr(1)) == 3; }
+
+/// Length of the digits at the beginning with their groups: "1,234,567", but of "1234,567" the first four.
+std::size_t whole_number_at(std::string_view text) {
+  std::size_t length = digits_at(text);
+  if (length == 0 || length > 3) return length;
+  while (is_group(text.substr(length))) length += 4;
+  return length;
+}
+
+/// The last row of digits, with groups of three ("1,234"), a fraction after it and a sign before it. Read forwards, so
+/// that a number is never begun in its middle. One pass.
 std::optional<std::string> last_number(std::string_view text) {
   std::optional<std::string> last;
   for (std::size_t i = 0; i < text.size();) {
-    const bool begins = is_digit(text[i]) || (text[i] == '.' && i + 1 < text.size() && is_digit(text[i + 1]));
-    if (!begins) {
+    const std::size_t whole = whole_number_at(text.substr(i));
+    const std::string_view rest = text.substr(i + whole);
+    const std::size_t fraction = rest.starts_with('.') ? digits_at(rest.substr(1)) : 0;
+    if (whole == 0 && fraction == 0) {
       ++i;
       continue;
     }
-    const bool has_sign = i > 0 && (text[i - 1] == '-' || text[i - 1] == '+');
-    const bool is_sign = has_sign && (i < 2 || !(is_digit(text[i - 2]) || text[i - 2] == ')' ||
-                                                 (text[i - 2] >= 'A' && text[i - 2] <= 'Z') ||
-                                                 (text[i - 2] >= 'a' && text[i - 2] <= 'z')));
-    const std::string_view sign = is_sign ? text.substr(i - 1, 1) : std::string_view();
-    const std::size_t whole = i;
-    while (i < text.size() && is_digit(text[i])) ++i;
-    const auto group = [&text](std::size_t at) {
-      return at + 3 < text.size() && text[at] == ',' && is_digit(text[at + 1]) && is_digit(text[at + 2]) &&
-             is_digit(text[at + 3]) && (at + 4 >= text.size() || !is_digit(text[at + 4]));
-    };
-    while (i - whole <= 3 || text[i - 4] == ',') {
-      if (i == whole || !group(i)) break;
-      i += 4;
-    }
-    const std::size_t whole_end = i;
-    std::string_view fraction;
-    if (i + 1 < text.size() && text[i] == '.' && is_digit(text[i + 1])) {
-      const std::size_t begin = ++i;
-      while (i < text.size() && is_digit(text[i])) ++i;
-      fraction = text.substr(begin, i - begin);
-    }
-    last = normal_number(sign, text.substr(whole, whole_end - whole), fraction);
+    last = normal_number(sign_before(text, i), text.substr(i, whole), rest.substr(fraction == 0 ? 0 : 1, fraction));
+    i += whole + (fraction == 0 ? 0 : 1 + fraction);
   }
   return last;
 }
