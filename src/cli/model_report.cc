@@ -5,10 +5,8 @@
 #include "base/cat.h"
 #include "base/error.h"
 #include "base/thread_pool.h"
-#include "cli/bench_limits.h"
 #include "cli/command.h"
 #include "cli/sampling_choice.h"
-#include "engine/bandwidth.h"
 #include "synth/plan.h"
 
 namespace minke::cli {
@@ -100,29 +98,10 @@ ModelReport report_on(const ShownModel& model, const ChatFlags& chat, const Engi
   describe_sampling(text::encoding_from_name(report.encoding), chat.thinking(), report);
   report.threads = options.threads == 0 ? base::default_thread_count() : options.threads;
   base::ThreadPool pool(report.threads);
-  report.read_bandwidth = engine::measure_read_bandwidth(pool);
-  if (report.sizes.bytes_per_token > 0) {
-    report.decode_limit = report.read_bandwidth / static_cast<double>(report.sizes.bytes_per_token);
-  }
+  const Limits limits = measure_limits(report.isa, pool);
+  report.read_bandwidth = limits.read_bandwidth;
+  report.speed = estimate_speed(report.sizes, report.config, limits, report.threads, report.numerics);
   return report;
-}
-
-void estimate_prefill(ModelReport& report) {
-  // Of the peak of products, what whole prompts of 512 tokens reach: 0.57 (1.5B, Q4_K_M) and 0.48 to 0.69
-  // (DeepSeek-V2-Lite's shape), on a Zen 4 with AVX-512 VNNI (docs/performance.md).
-  constexpr double kShareOfPeak = 0.55;
-  base::ThreadPool pool(report.threads);
-  const Limits limits{.read_bandwidth = report.read_bandwidth, .peak = kernels::measure_peak(report.isa, pool)};
-  // The output matrix is for the last token alone.
-  const auto output = static_cast<std::uint64_t>(report.config.vocab_size * report.config.hidden_size);
-  const std::uint64_t products = report.sizes.active_parameters - std::min(report.sizes.active_parameters, output);
-  const models::TensorGroup* most = nullptr;
-  for (const models::TensorGroup& group : report.sizes.groups)
-    if (group.role != "embedding" && group.role != "output" && (most == nullptr || group.parameters > most->parameters))
-      most = &group;
-  if (most == nullptr || products == 0) return;
-  const double rate = arithmetic_limit(limits, most->dtype, report.numerics).rate;
-  report.prefill_estimate = kShareOfPeak * rate / (2 * static_cast<double>(products));
 }
 
 }  // namespace minke::cli

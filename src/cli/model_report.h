@@ -8,6 +8,7 @@
 
 #include "cli/model_source.h"
 #include "cli/options.h"
+#include "cli/speed_estimate.h"
 #include "models/config.h"
 #include "models/estimate.h"
 
@@ -23,10 +24,10 @@ struct VariantFit {
   std::string quant;         ///< or "safetensors"
   std::uint64_t bytes = 0;   ///< to fetch
   std::uint64_t memory = 0;  ///< at the first of ModelReport::memory's contexts
-  double decode_limit = 0;
-  bool fits = false;     ///< that memory is free now
-  bool chosen = false;   ///< what `minke pull` takes, and the rest of the report is of
-  bool readable = true;  ///< false: of ggml's IQ types
+  double decode = 0;         ///< tokens a second to be expected
+  bool fits = false;         ///< that memory is free now
+  bool chosen = false;       ///< what `minke pull` takes, and the rest of the report is of
+  bool readable = true;      ///< false: of ggml's IQ types
 };
 
 struct ModelReport {
@@ -48,10 +49,7 @@ struct ModelReport {
   std::string encoding_note;       ///< how it was told, or why there is none
   double read_bandwidth = 0;       ///< bytes per second, measured
   std::size_t threads = 0;
-  /// Decoded tokens a second that the bandwidth allows, at an empty context.
-  double decode_limit = 0;
-  /// Prompt tokens a second, from what the processors compute at most; 0: not asked for.
-  double prefill_estimate = 0;
+  SpeedEstimate speed;
   /// Of a model that is not here.
   std::vector<VariantFit> variants;
   std::uint64_t headers_fetched = 0, memory_free = 0;
@@ -69,11 +67,9 @@ struct ShownModel {
 /// configuration's own). UsageError for a type where the weights are there.
 ShownModel open_shown_model(const hub::ModelStore& store, const std::string& model, const std::string& type);
 
-/// Measures the read bandwidth, so it takes a fraction of a second. Errors as Checkpoint::open, read_config, measure.
+/// Measures what the machine reads and computes, so it takes half a second. Errors as Checkpoint::open, read_config,
+/// measure.
 ModelReport report_on(const ShownModel& model, const ChatFlags& chat, const EngineFlags& engine);
-
-/// Measures what the processors compute, 0.3 s, and fills in prefill_estimate.
-void estimate_prefill(ModelReport& report);
 
 /// "linear, factor 4", "yarn, factor 4 over 32,768"; "none".
 std::string rope_text(const models::RopeConfig& rope);

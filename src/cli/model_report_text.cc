@@ -164,6 +164,21 @@ json::array tensors_json(std::span<const formats::TensorView> tensors) {
   return rows;
 }
 
+std::string speed_text(const ModelReport& r) {
+  const std::string limit = base::cat("at most ", rate_text(r.speed.decode_limit));
+  const std::string speed =
+      r.speed.decode == 0 ? base::cat(limit, " tok/s here")
+                          : base::cat("about ", rate_text(r.speed.decode), " tok/s here (within a fifth), ", limit);
+  std::string text = line("decode speed", base::cat(speed, ": ", byte_text(r.sizes.bytes_per_token), " a token (",
+                                                    fixed_text(100 * read_share(r.sizes), 1), " % of the weights), ",
+                                                    byte_text(static_cast<std::uint64_t>(r.read_bandwidth)),
+                                                    "/s read by ", r.threads, r.threads == 1 ? " thread" : " threads"));
+  if (r.speed.prefill > 0)
+    text += line("prompt speed", base::cat("about ", rate_text(r.speed.prefill),
+                                           " tok/s here, by what the processors compute (within a third)"));
+  return text;
+}
+
 std::string fit_word(const VariantFit& variant) {
   if (!variant.readable) return "types that are not read";
   return variant.fits ? "fits" : "too large";
@@ -176,10 +191,10 @@ std::string variants_text(const ModelReport& r) {
   std::string text = base::cat("\n  ", padded("to be had", width + 2), padded_left("size", 10),
                                padded_left("memory", 10), padded_left("decode", 18), "\n");
   for (const VariantFit& variant : r.variants) {
-    text += base::cat(variant.chosen ? "* " : "  ", padded(printable(variant.quant), width + 2),
-                      padded_left(byte_text(variant.bytes), 10), padded_left(byte_text(variant.memory), 10),
-                      padded_left(base::cat("at most ", rate_text(variant.decode_limit), "/s"), 18), "  ",
-                      fit_word(variant), "\n");
+    text +=
+        base::cat(variant.chosen ? "* " : "  ", padded(printable(variant.quant), width + 2),
+                  padded_left(byte_text(variant.bytes), 10), padded_left(byte_text(variant.memory), 10),
+                  padded_left(base::cat("about ", rate_text(variant.decode), "/s"), 18), "  ", fit_word(variant), "\n");
   }
   return base::cat(text, "memory at a context of ", grouped(r.memory.front().context), " tokens; ",
                    byte_text(r.memory_free), " are free. ", byte_text(r.headers_fetched),
@@ -192,7 +207,7 @@ json::array variants_json(const ModelReport& r) {
     rows.push_back({{"quant", base::to_valid_utf8(variant.quant)},
                     {"bytes", variant.bytes},
                     {"memory", variant.memory},
-                    {"decode_tokens_per_second_limit", variant.decode_limit},
+                    {"decode_tokens_per_second", variant.decode},
                     {"fits", variant.fits && variant.readable},
                     {"chosen", variant.chosen}});
   }
@@ -238,14 +253,7 @@ std::string report_text(const ModelReport& r) {
   }
   text += line("file", file_text(r.sizes));
   if (r.sizes.nextn.tensors > 0) text += line("multi-token", nextn_text(r));
-  text += line("decode speed",
-               base::cat("at most ", rate_text(r.decode_limit), " tok/s here: ", byte_text(r.sizes.bytes_per_token),
-                         " a token (", fixed_text(100 * read_share(r.sizes), 1), " % of the weights), ",
-                         byte_text(static_cast<std::uint64_t>(r.read_bandwidth)), "/s read by ", r.threads,
-                         r.threads == 1 ? " thread" : " threads"));
-  if (r.prefill_estimate > 0)
-    text += line("prompt speed", base::cat("about ", rate_text(r.prefill_estimate),
-                                           " tok/s here, by what the processors compute (within a third)"));
+  text += speed_text(r);
   for (const std::string& warning : r.config.warnings) text += line("note", warning);
   text += groups_text(r.sizes);
   return r.variants.empty() ? text : text + variants_text(r);
@@ -294,8 +302,9 @@ std::string report_json(const ModelReport& r, std::span<const formats::TensorVie
                      {"bytes", r.sizes.nextn.bytes}};
   object["threads"] = r.threads;
   object["read_bandwidth"] = r.read_bandwidth;
-  object["decode_tokens_per_second_limit"] = r.decode_limit;
-  if (r.prefill_estimate > 0) object["prefill_tokens_per_second_estimate"] = r.prefill_estimate;
+  object["decode_tokens_per_second_limit"] = r.speed.decode_limit;
+  if (r.speed.decode > 0) object["decode_tokens_per_second"] = r.speed.decode;
+  if (r.speed.prefill > 0) object["prefill_tokens_per_second"] = r.speed.prefill;
   json::array warnings;
   for (const std::string& warning : r.config.warnings) warnings.emplace_back(base::to_valid_utf8(warning));
   object["warnings"] = std::move(warnings);

@@ -46,8 +46,8 @@ std::string offer_text(const std::string& model, const HubChoice& choice, const 
   return base::cat("minke: ", printable(model), " is not here. ", choice_text(choice), "\n       It needs ",
                    byte_text(need.bytes), " of memory at a context of ", grouped(need.context), " tokens (",
                    byte_text(report.memory_free), " are free); here it reads prompts at about ",
-                   rate_text(report.prefill_estimate), " tokens/s and replies at ", rate_text(report.decode_limit),
-                   " at most.\n", need.bytes > report.memory_free ? "       That is more than is free.\n" : "");
+                   rate_text(report.speed.prefill), " tokens/s and replies at ", rate_text(report.speed.decode), ".\n",
+                   need.bytes > report.memory_free ? "       That is more than is free.\n" : "");
 }
 
 }  // namespace

@@ -121,7 +121,6 @@ void RemoteModel::complete(ModelReport& report) const {
   report.headers_fetched = headers_.fetched;
   report.memory_free = memory_bytes("MemAvailable").value_or(0);
   report.pull = asked_;
-  estimate_prefill(report);
   const std::uint64_t beside = report.memory.front().bytes - report.sizes.weight_bytes;
   for (const hub::ModelVariant& variant : choice_.all) {
     const double scale = static_cast<double>(variant.bytes) / static_cast<double>(chosen.bytes);
@@ -129,7 +128,7 @@ void RemoteModel::complete(ModelReport& report) const {
     fit.quant = variant.gguf ? (variant.quant.empty() ? "gguf" : variant.quant) : "safetensors";
     fit.bytes = variant.bytes;
     fit.memory = beside + static_cast<std::uint64_t>(static_cast<double>(report.sizes.weight_bytes) * scale);
-    fit.decode_limit = report.decode_limit / scale;
+    fit.decode = report.speed.decode / scale;
     fit.fits = fit.memory <= report.memory_free;
     fit.chosen = variant.files.front().path == chosen.files.front().path;
     fit.readable = variant.quant.find("IQ") == std::string::npos;

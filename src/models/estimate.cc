@@ -21,13 +21,11 @@ class Measurer final : public WeightVisitor {
     const formats::TensorView& tensor = tensors_.matrix(role, layer, rows, cols);
     const std::uint64_t packed = kernels::PackedMatrix::packed_bytes(tensor.dtype, static_cast<std::uint64_t>(rows),
                                                                      static_cast<std::uint64_t>(cols));
-    add(role, tensor, packed);
-    add_scales(role, tensor);
     // One row of the embedding is read per token, unless it is the output matrix too.
     const bool one_row = role == Role::embedding && !config_.tie_word_embeddings;
     const auto divisor = static_cast<std::uint64_t>(one_row ? rows : 1);
-    sizes.active_parameters += tensor.elements() / divisor;
-    sizes.bytes_per_token += packed / divisor;
+    read(add(role, tensor, packed), tensor.elements() / divisor, packed / divisor);
+    add_scales(role, tensor);
     if (bias) add_plain(role, tensors_.vector(role, layer, ".bias", rows));
   }
 
@@ -83,10 +81,8 @@ class Measurer final : public WeightVisitor {
         size(heads) * (kernels::PackedMatrix::packed_bytes(transposed_type(tensor.dtype, numerics_),
                                                            size(mla.kv_lora_rank), size(mla.qk_nope_head_dim)) +
                        kernels::PackedMatrix::packed_bytes(tensor.dtype, size(mla.v_head_dim), size(mla.kv_lora_rank)));
-    add(Role::kv_b, tensor, packed);
+    read(add(Role::kv_b, tensor, packed), tensor.elements(), packed);
     add_scales(Role::kv_b, tensor);
-    sizes.active_parameters += tensor.elements();
-    sizes.bytes_per_token += packed;
   }
 
   /// `count` matrices of which one token reads `active`.
@@ -94,10 +90,9 @@ class Measurer final : public WeightVisitor {
                 std::int64_t active) {
     const std::uint64_t packed = kernels::PackedMatrix::packed_bytes(tensor.dtype, static_cast<std::uint64_t>(rows),
                                                                      static_cast<std::uint64_t>(cols));
-    add(role, tensor, packed * static_cast<std::uint64_t>(count));
+    read(add(role, tensor, packed * static_cast<std::uint64_t>(count)),
+         static_cast<std::uint64_t>(rows * cols * active), packed * static_cast<std::uint64_t>(active));
     add_scales(role, tensor);
-    sizes.active_parameters += static_cast<std::uint64_t>(rows * cols * active);
-    sizes.bytes_per_token += packed * static_cast<std::uint64_t>(active);
   }
 
   /// FP8 scales: in the packed size already.
@@ -106,16 +101,23 @@ class Measurer final : public WeightVisitor {
   }
 
   void add_plain(Role role, const formats::TensorView& tensor) {
-    add(role, tensor, tensor.elements() * sizeof(float));
-    sizes.active_parameters += tensor.elements();
-    sizes.bytes_per_token += tensor.elements() * sizeof(float);
+    const std::uint64_t bytes = tensor.elements() * sizeof(float);
+    read(add(role, tensor, bytes), tensor.elements(), bytes);
   }
 
-  void add(Role role, const formats::TensorView& tensor, std::uint64_t packed) {
-    add(role, tensor, packed, tensor.elements());
+  /// What a token reads of a group.
+  void read(TensorGroup& group, std::uint64_t parameters, std::uint64_t bytes) {
+    group.active_parameters += parameters;
+    group.bytes_per_token += bytes;
+    sizes.active_parameters += parameters;
+    sizes.bytes_per_token += bytes;
   }
 
-  void add(Role role, const formats::TensorView& tensor, std::uint64_t packed, std::uint64_t parameters) {
+  TensorGroup& add(Role role, const formats::TensorView& tensor, std::uint64_t packed) {
+    return add(role, tensor, packed, tensor.elements());
+  }
+
+  TensorGroup& add(Role role, const formats::TensorView& tensor, std::uint64_t packed, std::uint64_t parameters) {
     const std::string_view name = group_name(role);
     auto group = std::find_if(sizes.groups.begin(), sizes.groups.end(), [&](const TensorGroup& candidate) {
       return candidate.role == name && candidate.dtype == tensor.dtype;
@@ -128,6 +130,7 @@ class Measurer final : public WeightVisitor {
     sizes.parameters += parameters;
     sizes.file_bytes += tensor.bytes();
     sizes.weight_bytes += packed;
+    return *group;
   }
 
   const formats::Checkpoint& checkpoint_;

@@ -19,6 +19,8 @@ struct TensorGroup {
   std::size_t tensors = 0;
   std::uint64_t parameters = 0;  ///< scales of FP8 weights are none
   std::uint64_t bytes = 0;       ///< in the file
+  /// As in ModelSizes, of this group.
+  std::uint64_t active_parameters = 0, bytes_per_token = 0;
 };
 
 struct ModelSizes {

@@ -2,7 +2,7 @@
 
   memory   the most anonymous memory of a process whose context of 4,096 tokens is full, within 5 % of the estimate (and
            the program itself)
-  speed    decode beside what the weights allow at the measured bandwidth: printed, for it depends on what else runs
+  speed    decode and prompts of 512 tokens beside their estimates: printed, for they depend on what else runs
 
 usage: estimates.py --minke BINARY --gguf FILE... [--long]
 Without --long: the smallest of the models. Needs nothing but Python and /proc.
@@ -11,6 +11,7 @@ Without --long: the smallest of the models. Needs nothing but Python and /proc.
 import argparse
 import json
 import os
+import statistics
 import subprocess
 import sys
 import time
@@ -54,10 +55,11 @@ def check(minke, path):
     good = status == 0 and abs(most - estimate) <= TOLERANCE * estimate + BESIDES
     print(f"{'ok    ' if good else 'FAILED'} {name}: {most / 1e6:.0f} MB used, {estimate / 1e6:.0f} MB estimated "
           f"({most / estimate:.3f}), status {status}")
-    run = output_of(minke, "bench", path, "-p", "0", "-n", "32", "-r", "3", "-o", "json")[0]
-    limit = report["decode_tokens_per_second_limit"]
-    print(f"       {name}: decodes {run['avg_ts']:.1f} tokens/s, {limit:.1f} by bandwidth ({run['avg_ts'] / limit:.2f})",
-          flush=True)
+    runs = output_of(minke, "bench", path, "-p", "512", "-n", "32", "-r", "3", "-o", "json")
+    for word, run, key in (("prompt", runs[0], "prefill_tokens_per_second"),
+                           ("decode", runs[1], "decode_tokens_per_second")):
+        print(f"       {name}: {word} {statistics.median(run['samples_ts']):.1f} tokens/s, {report[key]:.1f} estimated "
+              f"({statistics.median(run['samples_ts']) / report[key]:.2f})", flush=True)
     return good
 
 
