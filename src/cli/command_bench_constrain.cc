@@ -41,6 +41,7 @@ struct Case {
 std::vector<Case> cases() {
   using Kind = constrain::Grammar::Kind;
   std::vector<std::string> choices;
+  choices.reserve(1000);
   for (int i = 0; i < 1000; ++i) choices.push_back(base::cat("choice ", i * i, " of many"));
   return {
       {"JSON object", {Kind::json_object, {}, {}}},

@@ -17,6 +17,7 @@ struct Vocabulary::Impl {};
 
 std::string library_version() { return {}; }
 
+// NOLINTNEXTLINE(performance-unnecessary-value-param): the other implementation keeps them.
 Vocabulary::Vocabulary(Options /*options*/) { refuse(); }
 
 Vocabulary::~Vocabulary() = default;

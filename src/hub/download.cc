@@ -127,7 +127,9 @@ class Downloader {
 
   void work() {
     try {
-      while (const std::optional<Piece> piece = next_piece()) {
+      for (;;) {
+        const std::optional<Piece> piece = next_piece();
+        if (!piece) break;
         fetch(*piece);
         finish_if_whole(*piece->item);
       }

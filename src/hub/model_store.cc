@@ -221,6 +221,7 @@ std::string ModelStore::resolve_hub_name(const HubName& name, std::string_view t
         cat(text.substr(0, 300), ": there is no such file or folder, and no model of that repository in the store"),
         cat("fetch it: minke pull ", text.substr(0, 300)));
   std::vector<std::string> names;
+  names.reserve(found.size());
   for (const StoredModel& model : found) names.push_back(model.name);
   throw Error(ErrorCode::invalid_argument, cat(text.substr(0, 300), ": several models of it are in the store"),
               cat("name one: ", quoted_list(names)));

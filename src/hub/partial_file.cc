@@ -139,7 +139,7 @@ void PartialFile::read_journal() {
 void PartialFile::write_journal() const {
   std::string text = header();
   for (std::size_t block = 0; block < here_.size(); ++block) {
-    if (here_[block]) text += journal_line(block, *here_[block]);
+    if (const std::optional<std::uint64_t>& sum = here_[block]) text += journal_line(block, *sum);
   }
   const fs::path fresh = journal_.string() + ".new";
   remove_file(fresh);
@@ -201,11 +201,12 @@ std::size_t PartialFile::drop_damaged() {
   std::vector<std::byte> buffer(static_cast<std::size_t>(std::min(kBlock, file_.size)));
   const Descriptor file(part_, O_RDONLY);
   for (std::size_t block = 0; block < here_.size(); ++block) {
-    if (!here_[block]) continue;
+    std::optional<std::uint64_t>& sum = here_[block];
+    if (!sum) continue;
     const std::span<std::byte> bytes = std::span(buffer).first(static_cast<std::size_t>(block_bytes(block)));
     file.read_all(bytes, kBlock * block);
-    if (base::xxh64(bytes) == *here_[block]) continue;
-    here_[block].reset();
+    if (base::xxh64(bytes) == *sum) continue;
+    sum.reset();
     ++dropped;
   }
   return dropped;

@@ -114,8 +114,8 @@ TEST_F(Constraint, FieldsThatAreNullAskForNothing) {
        {R"("guided_json":null)", R"("guided_regex":null)", R"("guided_choice":null)", R"("guided_grammar":null)",
         R"("json_schema":null)", R"("grammar":null)", R"("response_format":null)",
         R"("response_format":{"type":"text","schema":null,"json_schema":null})", R"("structured_outputs":null)",
-        R"("structured_outputs":{"json":null,"regex":null,"choice":null,"grammar":null,"json_object":null,)"
-        R"("structural_tag":null})"})
+        R"("structured_outputs":{"json":null,"regex":null,"choice":null,"grammar":null,"structural_tag":null})",
+        R"("structured_outputs":{"json_object":null})"})
     EXPECT_EQ(asked(base::cat(kAsk, field, "}")), nullptr) << field;
   // The object is asked for, of no particular schema.
   expect(kAsk + R"("response_format":{"type":"json_object","schema":null}})", R"({"b": 1})", "[1]");
