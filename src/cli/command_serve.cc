@@ -181,6 +181,16 @@ class ServerThread {
   std::thread thread_;
 };
 
+/// --cache-disk is meant for all models together.
+void share_cache(engine::EngineOptions& options) {
+  try {
+    options.cache_shared = engine::open_cache_folder(options);
+  } catch (const base::Error& error) {
+    warn(base::cat("no cache on disk: ", error.message()));
+    options.cache_folder.clear();
+  }
+}
+
 engine::EngineOptions engine_options(const Session& session, const ServeFlags& flags, bool several) {
   engine::EngineOptions options = flags.engine.options(kernels::Numerics::fast);
   flags.cache.apply(session.environment, options);
@@ -190,7 +200,9 @@ engine::EngineOptions engine_options(const Session& session, const ServeFlags& f
   options.on_stuck = [](double seconds) {
     warn(base::cat("a step of the model has taken ", static_cast<std::int64_t>(seconds), " s"));
   };
-  if (several) options.turns = std::make_shared<base::FairLock>();
+  if (!several) return options;
+  options.turns = std::make_shared<base::FairLock>();
+  if (!options.cache_folder.empty()) share_cache(options);
   return options;
 }
 

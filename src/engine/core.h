@@ -37,7 +37,8 @@ struct CoreOptions {
   base::Digest fingerprint{};     ///< of the model and its arithmetic
   FairQueueOptions queue;
   Speculate speculate = Speculate::off;
-  DiskCacheOptions disk;
+  DiskCacheOptions disk;                    ///< without a folder: none
+  std::shared_ptr<DiskFolder> disk_folder;  ///< shared with others, instead of one as `disk` says; may be null
   /// Called on any thread: when a wait for the disk or for a mask is over, and with a line of text when the disk fails.
   std::function<void()> wake;
   std::function<void(const std::string&)> warn;

@@ -70,14 +70,14 @@ bool read_file(int file, DiskHeader& header, std::span<std::byte> payload) {
 
 }  // namespace
 
-DiskCache::DiskCache(const DiskCacheOptions& options, const base::Digest& fingerprint, std::size_t block_bytes,
+DiskCache::DiskCache(std::shared_ptr<DiskFolder> folder, const base::Digest& fingerprint, std::size_t block_bytes,
                      std::function<void()> wake, std::function<void(const std::string&)> warn)
     : fingerprint_(fingerprint),
       block_bytes_(block_bytes),
-      folder_(options),
+      folder_(std::move(folder)),
       wake_(std::move(wake)),
       warn_(std::move(warn)),
-      slots_(slots_for(options, block_bytes)) {
+      slots_(slots_for(folder_->options(), block_bytes)) {
   staging_.reset(new std::byte[slots_.size() * block_bytes]);  // its pages come when they are used
   for (std::size_t i = 0; i < slots_.size(); ++i) slots_[i].data = staging_.get() + i * block_bytes;
   const base::SignalsBlocked blocked;
@@ -135,7 +135,7 @@ DiskCache::Stats DiskCache::stats() const noexcept {
           .written = written_.load(std::memory_order_relaxed),
           .dropped = dropped_.load(std::memory_order_relaxed),
           .refused = refused_.load(std::memory_order_relaxed),
-          .bytes = bytes_.load(std::memory_order_relaxed)};
+          .bytes = folder_->bytes()};
 }
 
 // ---- the disk's thread
@@ -150,7 +150,7 @@ void DiskCache::run() noexcept {
       try {
         if (!stop) run_load(*load);
       } catch (const std::exception& error) {
-        warn_once_a_minute(cat(folder_.path(), ": cached blocks cannot be read: ", error.what()));
+        warn_once_a_minute(cat(folder_->path(), ": cached blocks cannot be read: ", error.what()));
       }
       load->done.store(true, std::memory_order_release);
       wake_();
@@ -185,9 +185,9 @@ bool DiskCache::find(DiskLoad& load, std::size_t part, base::Digest& parent, Fou
   found.key.tokens = wanted.tokens;
   found.file = DiskFolder::file_name(parent, found.key.name);
   parent = found.key.name;
-  found.descriptor = folder_.open(found.file);
+  found.descriptor = folder_->open(found.file);
   if (found.descriptor < 0) {
-    if (errno != ENOENT) warn_once_a_minute(cat(folder_.path(), "/", found.file, ": ", reason_text(errno)));
+    if (errno != ENOENT) warn_once_a_minute(cat(folder_->path(), "/", found.file, ": ", reason_text(errno)));
     return false;
   }
   ::posix_fadvise(found.descriptor, 0, 0, POSIX_FADV_WILLNEED);
@@ -233,8 +233,8 @@ bool DiskCache::read_block(const Found& found, std::byte* to) {
                                      : "is longer or shorter than a block, or cannot be read";
   if (wrong.empty()) return true;
   refused_.fetch_add(1, std::memory_order_relaxed);
-  folder_.remove(found.file);
-  warn_once_a_minute(cat(folder_.path(), "/", found.file, " ", wrong, "; it is not used"));
+  folder_->remove(found.file);
+  warn_once_a_minute(cat(folder_->path(), "/", found.file, " ", wrong, "; it is not used"));
   return false;
 }
 
@@ -250,7 +250,7 @@ bool DiskCache::write_one() {
       write_block(slots_[at % slots_.size()]);
     } catch (const std::exception& error) {
       writing_.store(false, std::memory_order_relaxed);
-      warn_once_a_minute(cat(folder_.path(), ": cached blocks are not written any more: ", error.what()));
+      warn_once_a_minute(cat(folder_->path(), ": cached blocks are not written any more: ", error.what()));
     }
   }
   taken_.store(at + 1, std::memory_order_release);
@@ -258,7 +258,7 @@ bool DiskCache::write_one() {
 }
 
 void DiskCache::write_block(const Slot& slot) {
-  switch (folder_.write(slot.key, {slot.data, block_bytes_})) {
+  switch (folder_->write(slot.key, {slot.data, block_bytes_})) {
     case DiskFolder::Written::yes:
       written_.fetch_add(1, std::memory_order_relaxed);
       break;
@@ -267,17 +267,16 @@ void DiskCache::write_block(const Slot& slot) {
     case DiskFolder::Written::no_room:
       writing_.store(false, std::memory_order_relaxed);
       paused_until_ = now_steady() + kMinute;
-      warn_once_a_minute(cat(folder_.path(), ": no room for cached blocks: it is tried again in a minute"));
+      warn_once_a_minute(cat(folder_->path(), ": no room for cached blocks: it is tried again in a minute"));
       break;
     case DiskFolder::Written::failed: {
       const int reason = errno;
       writing_.store(false, std::memory_order_relaxed);
       warn_once_a_minute(
-          cat(folder_.path(), ": cannot write: ", reason_text(reason), "; cached blocks are not written any more"));
+          cat(folder_->path(), ": cannot write: ", reason_text(reason), "; cached blocks are not written any more"));
       break;
     }
   }
-  bytes_.store(folder_.bytes(), std::memory_order_relaxed);
 }
 
 /// A broken disk must not fill a log.

@@ -38,8 +38,9 @@ struct DiskLoad {
 /// after construction.
 class DiskCache {
  public:
-  /// `wake` is called when a load is done, `warn` with a line of text; both on the disk's thread. Errors as DiskFolder.
-  DiskCache(const DiskCacheOptions& options, const base::Digest& fingerprint, std::size_t block_bytes,
+  /// `folder` may be shared with other caches. `wake` is called when a load is done, `warn` with a line of text; both
+  /// on the disk's thread. Error(io) when there can be no such thread.
+  DiskCache(std::shared_ptr<DiskFolder> folder, const base::Digest& fingerprint, std::size_t block_bytes,
             std::function<void()> wake, std::function<void(const std::string&)> warn);
   /// Writes what waits, for two seconds at most.
   ~DiskCache();
@@ -61,7 +62,7 @@ class DiskCache {
     std::uint64_t read = 0, written = 0;  ///< blocks
     std::uint64_t dropped = 0;            ///< not written: too many waited
     std::uint64_t refused = 0;            ///< damaged or foreign files
-    std::uint64_t bytes = 0;              ///< of the folder's blocks, once something was written
+    std::uint64_t bytes = 0;              ///< of the folder's blocks, whoever wrote them, once something was written
   };
   /// Any thread may ask.
   Stats stats() const noexcept;
@@ -93,7 +94,7 @@ class DiskCache {
 
   const base::Digest fingerprint_;
   const std::size_t block_bytes_;
-  DiskFolder folder_;
+  const std::shared_ptr<DiskFolder> folder_;
   const std::function<void()> wake_;
   const std::function<void(const std::string&)> warn_;
 
@@ -107,7 +108,7 @@ class DiskCache {
   std::atomic<double> read_seconds_{0};               ///< per block, lately; 0: not known
   std::atomic<bool> writing_{true};
   std::atomic<bool> stop_{false};
-  std::atomic<std::uint64_t> read_{0}, written_{0}, dropped_{0}, refused_{0}, bytes_{0};
+  std::atomic<std::uint64_t> read_{0}, written_{0}, dropped_{0}, refused_{0};
 
   std::int64_t paused_until_ = 0, silent_until_ = 0;  // the disk's thread's; steady nanoseconds
   std::thread thread_;

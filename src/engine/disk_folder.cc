@@ -105,34 +105,39 @@ void DiskFolder::mark_used(int descriptor, std::int64_t time) noexcept {
 void DiskFolder::remove(const std::string& file) noexcept {
   struct stat status {};
   if (::fstatat(folder_, file.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) return;
-  if (::unlinkat(folder_, file.c_str(), 0) == 0)
-    bytes_ -= std::min(bytes_, whole_pages(static_cast<std::uint64_t>(status.st_size)));
+  const std::lock_guard lock(mutex_);
+  if (::unlinkat(folder_, file.c_str(), 0) == 0) take_back(whole_pages(static_cast<std::uint64_t>(status.st_size)));
 }
+
+void DiskFolder::take_back(std::uint64_t bytes) noexcept { bytes_ -= std::min(bytes_.load(), bytes); }
 
 DiskFolder::Written DiskFolder::write(const BlockKey& key, std::span<const std::byte> payload) {
   const std::string file = file_name(key.parent, key.name);
   if (::faccessat(folder_, file.c_str(), F_OK, AT_SYMLINK_NOFOLLOW) == 0) return Written::there;
   const std::uint64_t bytes = whole_pages(kDiskHeader + payload.size());
-  if (!make_room(bytes)) return Written::no_room;
   const std::string part = cat(file, ".", ::getpid(), kPart);
   const DiskHeader header = disk_header(key, payload);
-  if (!write_part(part, header, payload)) {
-    const int reason = errno;
-    // Another one of this process's writes the same.
-    if (reason == EEXIST) return Written::there;
-    ::unlinkat(folder_, part.c_str(), 0);
-    errno = reason;
-    return reason == ENOSPC || reason == EDQUOT ? Written::no_room : Written::failed;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!make_room(bytes)) return Written::no_room;
+    // Before it is written, so that room for others is made beside it.
+    bytes_ += bytes;
+    pending_ += bytes;
   }
-  if (::renameat(folder_, part.c_str(), folder_, file.c_str()) != 0) {
-    const int reason = errno;
-    ::unlinkat(folder_, part.c_str(), 0);
-    errno = reason;
-    return Written::failed;
+  int reason = write_part(part, header, payload) ? 0 : errno;
+  const bool twice = reason == EEXIST;  // another one of this process's writes the same
+  const std::lock_guard lock(mutex_);
+  pending_ -= bytes;
+  if (reason == 0 && ::renameat(folder_, part.c_str(), folder_, file.c_str()) != 0) reason = errno;
+  if (reason == 0) {
+    written_ += bytes;
+    return Written::yes;
   }
-  bytes_ += bytes;
-  written_ += bytes;
-  return Written::yes;
+  take_back(bytes);
+  if (twice) return Written::there;
+  ::unlinkat(folder_, part.c_str(), 0);
+  errno = reason;
+  return reason == ENOSPC || reason == EDQUOT ? Written::no_room : Written::failed;
 }
 
 /// Not flushed: what a crash of the system leaves half-written has a wrong checksum.
@@ -168,13 +173,16 @@ bool DiskFolder::make_room(std::uint64_t bytes) {
   if (!scanned_ || written_ > options_.bytes / kSlack) trim(options_.bytes);
   const std::uint64_t slack = options_.bytes / kSlack;
   if (bytes_ + bytes > options_.bytes) trim(options_.bytes - std::max(bytes, slack));
+  // What others are writing may be all there is.
+  if (bytes_ + bytes > options_.bytes) return false;
   struct statvfs disk {};
   if (::fstatvfs(folder_, &disk) != 0) return true;  // the write will tell
   const std::uint64_t free = static_cast<std::uint64_t>(disk.f_bavail) * disk.f_frsize;
   const std::uint64_t needed = options_.least_free + bytes;
   if (free >= needed) return true;
-  if (needed - free > bytes_) return false;
-  trim(bytes_ - std::min(bytes_, std::max(needed - free, slack)));
+  const std::uint64_t here = bytes_;
+  if (needed - free > here) return false;
+  trim(here - std::min(here, std::max(needed - free, slack)));
   return true;
 }
 
@@ -241,20 +249,21 @@ std::vector<std::size_t> DiskFolder::by_worth(const std::vector<File>& files) {
   return order;
 }
 
-/// Keeps the best of what is here, as much as `most` bytes hold.
+/// Keeps the best of what is here, as much as `most` bytes hold beside what is being written.
 void DiskFolder::trim(std::uint64_t most) {
   const std::vector<File> files = scan();
-  bytes_ = 0;
-  written_ = 0;
-  scanned_ = true;
+  std::uint64_t kept = pending_;
   for (const std::size_t i : by_worth(files)) {
-    if (bytes_ + files[i].bytes <= most) {
-      bytes_ += files[i].bytes;
+    if (kept + files[i].bytes <= most) {
+      kept += files[i].bytes;
     } else {
-      most = bytes_;  // nor anything after it
+      most = kept;  // nor anything after it
       ::unlinkat(folder_, files[i].name.c_str(), 0);
     }
   }
+  bytes_ = kept;
+  written_ = 0;
+  scanned_ = true;
 }
 
 }  // namespace minke::engine

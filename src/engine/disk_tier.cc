@@ -1,5 +1,7 @@
 // Core: blocks that come from the disk and go there.
 #include <algorithm>
+#include <memory>
+#include <utility>
 
 #include "base/error.h"
 #include "engine/core.h"
@@ -9,7 +11,8 @@ namespace minke::engine {
 /// Without the disk everything is computed: what is wrong with it is no error.
 void Core::open_disk() {
   try {
-    disk_ = std::make_unique<DiskCache>(options_.disk, options_.fingerprint, decoder_.block_bytes(), options_.wake,
+    auto folder = options_.disk_folder ? options_.disk_folder : std::make_shared<DiskFolder>(options_.disk);
+    disk_ = std::make_unique<DiskCache>(std::move(folder), options_.fingerprint, decoder_.block_bytes(), options_.wake,
                                         options_.warn);
   } catch (const base::Error& error) {
     if (options_.warn) options_.warn(base::cat("no cache on disk: ", error.message()));

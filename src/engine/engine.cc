@@ -45,7 +45,15 @@ void check_range(std::string_view field, std::size_t value, std::size_t least, s
 
 constexpr std::size_t kMostSequences = 4096;
 
+DiskCacheOptions disk_options(const EngineOptions& options) {
+  return {.folder = options.cache_folder, .bytes = options.cache_disk, .least_free = options.cache_least_free};
+}
+
 }  // namespace
+
+std::shared_ptr<DiskFolder> open_cache_folder(const EngineOptions& options) {
+  return std::make_shared<DiskFolder>(disk_options(options));
+}
 
 MemoryPlan plan_engine(const formats::Checkpoint& checkpoint, const EngineOptions& options) {
   check_range("chunk", options.chunk, 1, std::size_t{1} << 20);
@@ -131,7 +139,8 @@ struct Engine::Impl {
     if (options.cache_folder.empty() || options.cache_disk == 0) return result;
     result.fingerprint =
         fingerprint(checkpoint, kernels::name(ops.table()), options.numerics, decoder.kv_layout().type);
-    result.disk = {.folder = options.cache_folder, .bytes = options.cache_disk, .least_free = options.cache_least_free};
+    result.disk = disk_options(options);
+    result.disk_folder = options.cache_shared;
     result.warn = options.on_warning;
     return result;
   }

@@ -26,6 +26,8 @@
 
 namespace minke::engine {
 
+class DiskFolder;
+
 struct EngineOptions {
   std::size_t threads = 0;  ///< 0: base::default_thread_count()
   /// Memory nodes that weights and work are divided among; unset: the machine's. A number that the machine does not
@@ -58,6 +60,9 @@ struct EngineOptions {
   std::string cache_folder;
   std::uint64_t cache_disk = 8'000'000'000;                 ///< bytes there, at most
   std::uint64_t cache_least_free = std::uint64_t{1} << 30;  ///< bytes of that disk that are left to others
+  /// Of open_cache_folder(), for engines of one process with the same three options: `cache_disk` is theirs together.
+  /// Null: this engine's alone.
+  std::shared_ptr<DiskFolder> cache_shared;
   /// A line of text about what went wrong and did no harm (a damaged file of the cache, a full disk); on any thread.
   std::function<void(const std::string&)> on_warning;
   /// After a step has run for so long, `on_stuck` is called once, on a thread of its own.
@@ -122,6 +127,10 @@ struct EngineHealth {
 
 /// What an engine with these options would take. Nothing is loaded. Errors as Engine's.
 MemoryPlan plan_engine(const formats::Checkpoint& checkpoint, const EngineOptions& options);
+
+/// The cache's folder of these options, for EngineOptions::cache_shared. Error(io); Error(invalid_argument) when it is
+/// not this user's alone.
+std::shared_ptr<DiskFolder> open_cache_folder(const EngineOptions& options);
 
 /// Every function may be called from any thread.
 class Engine {

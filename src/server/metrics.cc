@@ -94,7 +94,7 @@ void write_models(std::span<const api::ModelStatus> given, std::string& out) {
   counter("minke_disk_read_total", "Blocks read from the cache on disk.", &Status::disk_read);
   counter("minke_disk_written_total", "Blocks written there.", &Status::disk_written);
   counter("minke_disk_refused_total", "Damaged or foreign blocks there.", &Status::disk_refused);
-  gauge("minke_disk_bytes", "That its blocks take.", &Status::disk_bytes);
+  gauge("minke_disk_bytes", "That the blocks on disk take, those of all models together.", &Status::disk_bytes);
   counter("minke_steps_total", "Steps of the model.", &Status::steps);
   gauge("minke_last_step_age_seconds", "Since the last step's end.", &Status::last_step_age);
 }

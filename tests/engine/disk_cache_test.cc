@@ -7,9 +7,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <csignal>
 #include <filesystem>
 #include <random>
+#include <thread>
 
 #include "base/error.h"
 #include "support/disk_blocks.h"
@@ -216,6 +218,34 @@ TEST(DiskCache, StaysWithinItsSize) {
   DiskUser user(options, kBytes);
   EXPECT_EQ(user.load(chain_of(9, 7, kBytes), expect_right), 7u) << "the newest";
   EXPECT_EQ(user.load(chain_of(0, 7, kBytes), expect_right), 0u) << "the oldest";
+}
+
+/// The caches of several engines: what one does not know of the others' blocks would come on top of the limit.
+TEST(DiskCache, SeveralStayWithinOneSizeTogether) {
+  const test::TempFolder folder;
+  // One alone looks at the folder again after a sixteenth: ten blocks.
+  const DiskCacheOptions options = options_for(folder, 160 * kPages);
+  const auto shared = std::make_shared<DiskFolder>(options);
+  std::vector<std::unique_ptr<DiskUser>> users;
+  for (const char* model : {"one", "two", "three"}) users.push_back(std::make_unique<DiskUser>(shared, kBytes, model));
+  constexpr std::uint64_t kEach = 8;
+  const auto files = [&] { return files_in(options.folder).size(); };
+  for (std::uint64_t round = 1; round <= 24; ++round) {
+    for (std::size_t i = 0; i < users.size(); ++i)
+      users[i]->offer_all(chain_of(static_cast<int>(100 * i + round), kEach, kBytes));
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+    for (auto& user : users)
+      while (user->cache().stats().written < round * kEach && std::chrono::steady_clock::now() < deadline)
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    ASSERT_LE(files() * kPages, options.bytes) << "round " << round;
+    EXPECT_EQ(shared->bytes(), files() * kPages);
+  }
+  EXPECT_GE(files(), 120u) << "room is not made beyond need";
+  for (auto& user : users) {
+    EXPECT_EQ(user->cache().stats().written, 24 * kEach);
+    user->close();
+    EXPECT_TRUE(user->warnings().empty());
+  }
 }
 
 TEST(DiskCache, ABlockLargerThanItsSizeIsNotWritten) {

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "engine/disk_folder.h"
 #include "support/golden.h"
 #include "support/replies.h"
 #include "support/temp_folder.h"
@@ -131,6 +132,36 @@ TEST_F(DiskEngine, DamageCostsAHitAndNothingElse) {
   EXPECT_EQ(cached(again), 0u);
   EXPECT_EQ(warnings.load(), 1);
   EXPECT_EQ(engine->health().disk_refused, 1u);
+}
+
+TEST_F(DiskEngine, EnginesOfOneProcessKeepToOneLimit) {
+  EngineOptions options;
+  options.cache_folder = folder_.file("kv");
+  options.cache_least_free = 0;
+  options.cache_disk = 1'000'000;
+  options.cache_shared = open_cache_folder(options);
+  std::vector<std::shared_ptr<const formats::Checkpoint>> checkpoints;
+  std::vector<std::unique_ptr<Engine>> engines;
+  for (const char* model : {"qwen2", "deepseek_v3"}) {
+    engines.push_back(make(options, model));
+    checkpoints.push_back(checkpoint_);
+  }
+  std::uint64_t written = 0;
+  for (std::size_t i = 0; i < 200 && written < 3 * options.cache_disk; ++i) {
+    written = 0;
+    for (const auto& engine : engines) {
+      test::run(*engine, request(*engine, 300, i));
+      written += engine->health().disk_written * engine->info().kv_bytes_per_token * kernels::kKvBlock;
+    }
+  }
+  EXPECT_GE(written, 3 * options.cache_disk);
+  engines.clear();  // writes what waits
+  std::uint64_t bytes = 0;
+  for (const auto& entry : fs::directory_iterator(folder_.file("kv")))
+    bytes += (entry.file_size() + 4095) / 4096 * 4096;
+  EXPECT_EQ(options.cache_shared->bytes(), bytes);
+  EXPECT_LE(bytes, options.cache_disk);
+  EXPECT_GE(bytes, options.cache_disk / 2);
 }
 
 TEST_F(DiskEngine, AFolderThatCannotBeIsWarnedOf) {

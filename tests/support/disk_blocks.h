@@ -6,6 +6,8 @@
 #include <cstring>
 #include <memory>
 #include <string>
+#include <thread>
+#include <utility>
 #include <vector>
 
 #include "base/signal.h"
@@ -49,9 +51,12 @@ inline std::vector<DiskBlock> chain_of(int number, std::size_t blocks, std::size
 class DiskUser {
  public:
   DiskUser(const engine::DiskCacheOptions& options, std::size_t bytes, const std::string& model = "model")
+      : DiskUser(std::make_shared<engine::DiskFolder>(options), bytes, model) {}
+  /// One of several.
+  DiskUser(std::shared_ptr<engine::DiskFolder> folder, std::size_t bytes, const std::string& model)
       : bytes_(bytes),
         cache_(std::make_unique<engine::DiskCache>(
-            options, digest_of(model), bytes, [this] { signal_.raise(); },
+            std::move(folder), digest_of(model), bytes, [this] { signal_.raise(); },
             [this](const std::string& text) { warnings_.push_back(text); })) {}
 
   engine::DiskCache& cache() { return *cache_; }
