@@ -40,11 +40,12 @@ bool same_calls(const text::Message& a, const text::Message& b) {
 
 }  // namespace
 
-void CallStore::keep(std::string_view owner, text::Message reply, Clock::time_point now) {
+void CallStore::keep(std::string_view owner, std::string_view model, text::Message reply, Clock::time_point now) {
   if (reply.tool_calls.empty()) return;
   Entry entry;
   for (const text::ToolCall& call : reply.tool_calls) entry.keys.push_back(key_of(owner, call.id));
-  entry.bytes = bytes_of(reply) + entry.keys.size() * 2 * entry.keys.front().size();
+  entry.model = model;
+  entry.bytes = bytes_of(reply) + model.size() + entry.keys.size() * 2 * entry.keys.front().size();
   entry.reply = std::make_shared<const text::Message>(std::move(reply));
   entry.used = now;
   const std::lock_guard lock(mutex_);
@@ -54,10 +55,12 @@ void CallStore::keep(std::string_view owner, text::Message reply, Clock::time_po
   trim(now);
 }
 
-void CallStore::restore(std::string_view owner, std::vector<text::Message>& messages, Clock::time_point now) {
+void CallStore::restore(std::string_view owner, std::string_view model, std::vector<text::Message>& messages,
+                        Clock::time_point now) {
   for (text::Message& message : messages) {
     if (message.tool_calls.empty()) continue;
     std::shared_ptr<const text::Message> reply;
+    bool same_model = false;
     {
       const std::lock_guard lock(mutex_);
       trim(now);
@@ -66,10 +69,12 @@ void CallStore::restore(std::string_view owner, std::vector<text::Message>& mess
       found->second->used = now;
       entries_.splice(entries_.begin(), entries_, found->second);
       reply = found->second->reply;
+      same_model = found->second->model == model;
     }
     const bool thought = !message.reasoning || *message.reasoning == reply->reasoning.value_or("");
     if (!message.reasoning) message.reasoning = reply->reasoning;
-    if (thought && message.content == reply->content && same_calls(message, *reply)) message.sampled = reply->sampled;
+    const bool as_drawn = same_model && thought && message.content == reply->content;
+    if (as_drawn && same_calls(message, *reply)) message.sampled = reply->sampled;
   }
 }
 

@@ -14,6 +14,7 @@
 #include <boost/json/serialize.hpp>
 
 #include "api/json_text.h"
+#include "api/ollama_stream.h"
 #include "base/cat.h"
 #include "base/error.h"
 
@@ -164,8 +165,8 @@ class EmbeddingStream final : public Stream {
       const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started_).count();
       return {{"model", json_bytes(options_.model)},
               {"embeddings", std::move(list)},
-              {"total_duration", static_cast<std::int64_t>(seconds * 1e9)},
-              {"load_duration", 0},
+              {"total_duration", ollama_duration(options_.load_seconds + seconds)},
+              {"load_duration", ollama_duration(options_.load_seconds)},
               {"prompt_eval_count", spent_.prompt_tokens}};
     }
     for (std::size_t i = 0; i < embeddings_.size(); ++i) {

@@ -15,6 +15,7 @@ struct EmbeddingOptions {
   std::string model;  ///< as the request named it
   Dialect dialect = Dialect::openai;
   bool base64 = false;
+  double load_seconds = 0;  ///< that the request waited for the model to be loaded; Ollama's clients are told
 };
 
 /// Submits some of `inputs` at once and the others as these end, so that one request does not fill the queue.

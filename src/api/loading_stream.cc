@@ -1,5 +1,6 @@
 #include "api/loading_stream.h"
 
+#include <chrono>
 #include <exception>
 #include <mutex>
 #include <optional>
@@ -49,11 +50,12 @@ class LoadingStream final : public Stream {
     const auto offer = pool.source().find(absent.name);
     if (!offer) throw ApiError(Fault::unknown_model, base::cat("the model \"", absent.name, "\" is gone"), "model");
     auto call = std::make_shared<LateCall>(std::move(late));
-    auto tell = [shared = late_, call](LoadOutcome outcome) {
+    auto tell = [shared = late_, call, asked = std::chrono::steady_clock::now()](LoadOutcome outcome) {
       {
         const std::lock_guard lock(shared->mutex);
         if (shared->gone) return;
       }
+      call->call.load_seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - asked).count();
       auto result = answer(*call, std::move(outcome));
       const std::function<void()> notify = call->call.notify;
       call->body.reset();

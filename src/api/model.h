@@ -54,9 +54,9 @@ struct ToolSetup {
   std::vector<text::PromptPiece> begun;
   std::vector<engine::TokenId> begun_tokens;
   std::vector<text::PromptPiece> opening;  ///< text::RenderedPrompt::opening
-  /// Where a reply with calls is kept, and whose it is; null: nowhere.
+  /// Where a reply with calls is kept, whose it is and what draws it; null: nowhere.
   std::shared_ptr<CallStore> store;
-  std::string owner;
+  std::string owner, drawn_by;
 };
 
 /// What goes into the model, and how its reply is to be read.

@@ -15,8 +15,6 @@ namespace {
 
 namespace json = boost::json;
 
-std::int64_t nanoseconds(double seconds) { return static_cast<std::int64_t>(seconds * 1e9); }
-
 json::object head_of(std::string_view model) {
   return {{"model", json_bytes(model)}, {"created_at", json_text(ollama_time(std::time(nullptr)))}};
 }
@@ -41,8 +39,9 @@ void add_text(OllamaKind kind, std::string_view content, std::string_view thinki
 
 class OllamaStream final : public ReplyStream {
  public:
-  OllamaStream(std::unique_ptr<Generation> generation, OllamaKind kind, std::string model, bool lines)
-      : ReplyStream(std::move(generation), lines), kind_(kind), model_(std::move(model)) {}
+  OllamaStream(std::unique_ptr<Generation> generation, OllamaKind kind, std::string model, bool lines,
+               double load_seconds)
+      : ReplyStream(std::move(generation), lines), kind_(kind), model_(std::move(model)), load_seconds_(load_seconds) {}
 
   std::string_view content_type() const noexcept override {
     return is_events() ? "application/x-ndjson" : "application/json";
@@ -82,12 +81,13 @@ class OllamaStream final : public ReplyStream {
     add_text(kind_, content_, thinking_, calls_, last);
     last["done"] = true;
     last["done_reason"] = reason_ == engine::FinishReason::stop ? "stop" : "length";
-    last["total_duration"] = nanoseconds(spent.queue_seconds + spent.prefill_seconds + spent.decode_seconds);
-    last["load_duration"] = 0;
+    const double reply_seconds = spent.queue_seconds + spent.prefill_seconds + spent.decode_seconds;
+    last["total_duration"] = ollama_duration(load_seconds_ + reply_seconds);
+    last["load_duration"] = ollama_duration(load_seconds_);
     last["prompt_eval_count"] = spent.prompt_tokens;
-    last["prompt_eval_duration"] = nanoseconds(spent.prefill_seconds);
+    last["prompt_eval_duration"] = ollama_duration(spent.prefill_seconds);
     last["eval_count"] = spent.output_tokens;
-    last["eval_duration"] = nanoseconds(spent.decode_seconds);
+    last["eval_duration"] = ollama_duration(spent.decode_seconds);
     out += json::serialize(last);
     if (is_events()) out += "\n";
   }
@@ -106,6 +106,7 @@ class OllamaStream final : public ReplyStream {
 
   OllamaKind kind_;
   std::string model_;
+  double load_seconds_;
   std::string content_, thinking_;  // of a reply that is not sent in lines
   std::vector<CallDelta> calls_;    // in lines: of the call that has not ended
   engine::FinishReason reason_ = engine::FinishReason::stop;
@@ -114,8 +115,8 @@ class OllamaStream final : public ReplyStream {
 }  // namespace
 
 std::unique_ptr<Stream> make_ollama_stream(std::unique_ptr<Generation> generation, OllamaKind kind, std::string model,
-                                           bool lines) {
-  return std::make_unique<OllamaStream>(std::move(generation), kind, std::move(model), lines);
+                                           bool lines, double load_seconds) {
+  return std::make_unique<OllamaStream>(std::move(generation), kind, std::move(model), lines, load_seconds);
 }
 
 std::string ollama_piece(OllamaKind kind, std::string_view model) {
@@ -132,6 +133,8 @@ json::object ollama_empty(OllamaKind kind, std::string_view model, std::string_v
   body["done_reason"] = json_text(reason);
   return body;
 }
+
+std::int64_t ollama_duration(double seconds) { return static_cast<std::int64_t>(seconds * 1e9); }
 
 std::string ollama_time(std::int64_t seconds) {
   const auto time = static_cast<std::time_t>(seconds);

@@ -134,7 +134,7 @@ void ReplyText::keep_calls() {
   sampled->tokens.insert(sampled->tokens.end(), drawn_.begin(), drawn_.end());
   sampled->thought = said_.reasoning.has_value();
   said_.sampled = std::move(sampled);
-  setup_->store->keep(setup_->owner, std::move(said_));
+  setup_->store->keep(setup_->owner, setup_->drawn_by, std::move(said_));
 }
 
 TextDelta ReplyText::finish(std::string_view tail, bool cut) {

@@ -208,15 +208,16 @@ std::shared_ptr<const Model> Service::find(std::string_view name, const Call& ca
 
 Prompt Service::tool_prompt(const Model& model, Conversation chat, std::vector<text::Message>& messages,
                             const engine::Request& request, std::string_view id_prefix) const {
-  // What one model drew, another could not read.
-  const std::string owner = base::cat(request.salt, "|", model.name);
-  calls_->restore(owner, messages);
+  // The fingerprint, too: under a name there may be another file one day.
+  const std::string drawn_by = base::cat(model.fingerprint, "|", model.name);
+  calls_->restore(request.salt, drawn_by, messages);
   chat.messages = messages;
   Prompt prompt = model.chat_prompt(chat);
   if (prompt.tools) {
     prompt.tools->id_prefix = id_prefix;
     prompt.tools->store = calls_;
-    prompt.tools->owner = owner;
+    prompt.tools->owner = request.salt;
+    prompt.tools->drawn_by = drawn_by;
   }
   return prompt;
 }
@@ -305,9 +306,12 @@ Answer Service::embed(EmbeddingRequest&& asked, const Call& call) const {
   request.pooling = asked.pooling;
   request.identity = call.identity.name;
   request.salt = salt_of(call.identity, asked.user);
-  auto stream = make_embedding_stream(
-      holds, std::move(inputs), request,
-      {.model = std::move(asked.model), .dialect = call.dialect, .base64 = asked.base64}, call.notify);
+  auto stream = make_embedding_stream(holds, std::move(inputs), request,
+                                      {.model = std::move(asked.model),
+                                       .dialect = call.dialect,
+                                       .base64 = asked.base64,
+                                       .load_seconds = call.load_seconds},
+                                      call.notify);
   return held(std::move(holds), std::move(stream));
 }
 

@@ -35,6 +35,7 @@ struct Call {
   bool patient = true;
   /// Held for this call already: it is answered though the pool has meanwhile chosen it to be unloaded.
   std::shared_ptr<const Model> model = nullptr;
+  double load_seconds = 0;  ///< that this call waited for the model to be loaded
 };
 
 /// What goes into a ModelAbsent.

@@ -82,7 +82,8 @@ Answer Service::ollama_reply(OllamaRequest&& asked, OllamaKind kind, const Call&
   std::vector<Prompt> prompts;
   prompts.push_back(prompt_of(model, asked));
   auto generation = std::make_unique<Generation>(model, std::move(prompts), request, call.notify);
-  return held(std::move(holds), make_ollama_stream(std::move(generation), kind, name, asked.common.stream));
+  return held(std::move(holds),
+              make_ollama_stream(std::move(generation), kind, name, asked.common.stream, call.load_seconds));
 }
 
 Answer Service::ollama_chat(const Call& call) const {

@@ -172,6 +172,39 @@ TEST(Tools, AReplyComesBackAsItWasDrawn) {
   EXPECT_NE(text_of(2).find("\n<tool_response>\nsunny\n</tool_response>"), std::string::npos) << text_of(2);
 }
 
+// A client that leaves the thinking out, and goes on with another model: that one reads what the first one thought.
+TEST(Tools, TheNextTurnMayBeAnotherModels) {
+  test::Script script;
+  script.tokens = {test::kThink, '\n', 'h', 'm', '\n', test::kThinkEnd, '\n', '\n'};
+  for (const char c : std::string(R"(<tool_call>{ "name":"get_weather","arguments":{"city":"Paris"} }</tool_call>)"))
+    script.tokens.push_back(static_cast<unsigned char>(c));
+  const auto first = test::fake_model(script, text::Encoding::qwen3);
+  const auto second = test::fake_model({.text = "Sunny."}, text::Encoding::qwen3);
+  second.model->name = "second";
+  const Service service(first.model);
+  const json::object reply = object_of(answer_of(service, kAsk + kTools + "}", &Service::chat_completions));
+  json::object message = reply.at("choices").as_array().at(0).at("message").as_object();
+  EXPECT_EQ(message.at("reasoning_content"), "hm");
+  message.erase("reasoning_content");
+  message.erase("reasoning");
+  const std::string id = message.at("tool_calls").as_array().at(0).at("id").as_string().c_str();
+  const std::string body = R"({"model":"deepseek-chat","messages":[{"role":"user","content":"hi"},)" +
+                           json::serialize(message) + R"(,{"role":"tool","tool_call_id":")" + id +
+                           R"(","content":"sunny"}],)" + kTools + "}";
+  const auto prompt_of = [&](const test::FakeModel& fake) {
+    Call call = call_of(body);
+    call.model = fake.model;
+    Answer answer = service.chat_completions(call);
+    EXPECT_EQ(drain(*std::get<std::unique_ptr<Stream>>(answer)).state, Stream::State::done);
+    return fake.model->tokenizer->decode(fake.generator->requests.back().tokens);
+  };
+  const std::string others = prompt_of(second);
+  EXPECT_NE(others.find("<think>\nhm\n</think>\n\n<tool_call>\n{\"name\": \"get_weather\""), std::string::npos)
+      << others;
+  const std::string own = prompt_of(first);
+  EXPECT_NE(own.find("<think>\nhm\n</think>\n\n<tool_call>{ \"name\":"), std::string::npos) << own;
+}
+
 TEST(Tools, ResultsStandInTheOrderOfTheCalls) {
   const auto fake = fake_of("x");
   const Service service(fake.model);

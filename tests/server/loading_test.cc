@@ -2,6 +2,7 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <cstdlib>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -100,6 +101,11 @@ class Loading : public ::testing::Test {
     return R"({"model":")" + model + R"(","messages":[{"role":"user","content":"hi"}],"stream":)" +
            (stream ? "true" : "false") + "}";
   }
+  static double number_after(const std::string& text, const std::string& what) {
+    const std::size_t at = text.find(what);
+    EXPECT_NE(at, std::string::npos) << text;
+    return at == std::string::npos ? -1 : std::strtod(text.c_str() + at + what.size(), nullptr);
+  }
   std::mutex mutex_;
   std::string log_;
   std::shared_ptr<GatedSource> source_ = std::make_shared<GatedSource>();
@@ -137,7 +143,12 @@ TEST_F(Loading, StreamsWaitWithCommentsAndShareTheLoad) {
     EXPECT_TRUE(reply.complete);
     EXPECT_EQ(reply.status, 200);
     EXPECT_NE(reply.body.find('h'), std::string::npos) << reply.body;
+    if (client != &lines) continue;
+    const double load = number_after(reply.body, "\"load_duration\":");
+    EXPECT_GE(load, 20e6) << "nanoseconds: after the time of a keep-alive " << reply.body;
+    EXPECT_GT(number_after(reply.body, "\"total_duration\":"), load);
   }
+  EXPECT_EQ(number_after(other.post("/api/chat", chat("fake", true)).body, "\"load_duration\":"), 0) << "it was there";
   EXPECT_EQ(source_->loads, 1);
   EXPECT_TRUE(logged(R"("model":"fake")"));
 }
