@@ -53,7 +53,8 @@ class Crowd {
       user.arrival = arrival;
       user.request = request(i + 1, settings.prompt, settings.output);
       // Times between arrivals of a Poisson process are exponential.
-      if (settings.rate > 0) arrival -= std::log(1 - base::uniform(/*seed=*/2, /*stream=*/0, i)) / settings.rate;
+      arrival += settings.rate > 0 ? -std::log(1 - base::uniform(/*seed=*/2, /*stream=*/0, i)) / settings.rate
+                                   : settings.every;
     }
   }
 
@@ -187,6 +188,7 @@ Record Crowd::record(const engine::EngineInfo& info) const {
   record.add("prompt_tokens", count(settings_.prompt));
   record.add("output_tokens", count(settings_.output));
   record.add("rate", settings_.rate);
+  record.add("every_ms", 1000 * settings_.every);
   record.add("shared_prefix", settings_.shared_prefix);
   record.add("seconds", seconds);
   record.add("output_throughput", static_cast<double>(output) / seconds);

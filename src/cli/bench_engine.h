@@ -14,7 +14,8 @@ namespace minke::cli {
 struct CrowdSettings {
   std::string model;
   std::size_t users = 16, prompt = 256, output = 64;
-  double rate = 0;           ///< requests per second, at random (Poisson); 0: all at once
+  double rate = 0;           ///< requests per second, at random (Poisson); 0: as `every` says
+  double every = 0;          ///< seconds from one request to the next; 0: all at once
   double shared_prefix = 0;  ///< share of the prompt that all have in common, [0, 1]
   /// Tokens of one more prompt, of another user, that comes when every user has a quarter of its output; 0: none.
   std::size_t long_prompt = 0;

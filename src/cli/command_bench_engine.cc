@@ -19,13 +19,14 @@ constexpr std::size_t kMostCrowdTokens = std::size_t{1} << 20;
 
 struct CrowdFlags {
   CrowdSettings settings;
-  double target_ms = 0;
+  double target_ms = 0, every_ms = 0;
   bool json = false;
 };
 
 int bench_engine(const Session& session, CrowdFlags& flags) {
   CrowdSettings& settings = flags.settings;
   settings.target_inter_token = flags.target_ms / 1000;
+  settings.every = flags.every_ms / 1000;
   const InterruptScope interrupt;
   const auto record = run_crowd(session, settings, [&interrupt] { return interrupt.requested(); });
   if (!record) return kInterruptedStatus;
@@ -50,9 +51,14 @@ CLI::App* add_bench_engine_command(CLI::App& bench, Session& session) {
       ->check(tokens)
       ->option_text("N");
   command->add_option("--output", s.output, "Tokens of each reply (default: 64)")->check(tokens)->option_text("N");
-  command->add_option("--rate", s.rate, "Requests per second, at random times (default: all at once)")
+  CLI::Option* rate =
+      command->add_option("--rate", s.rate, "Requests per second, at random times (default: all at once)")
+          ->check(CLI::Range(0.0, 1e6))
+          ->option_text("R");
+  command->add_option("--every", flags->every_ms, "Requests so far apart from each other (default: all at once)")
       ->check(CLI::Range(0.0, 1e6))
-      ->option_text("R");
+      ->excludes(rate)
+      ->option_text("MS");
   command->add_option("--shared-prefix", s.shared_prefix, "Share of the prompt that all have in common (default: 0)")
       ->check(CLI::Range(0.0, 1.0))
       ->option_text("F");

@@ -52,6 +52,16 @@ TEST(BenchEngine, ASharedPrefixIsFoundByThoseThatComeLater) {
   EXPECT_LE(record->integer("cached_tokens"), 4 * 128);
 }
 
+TEST(BenchEngine, RequestsComeOneAfterTheOther) {
+  CrowdSettings settings = small();
+  settings.every = 0.05;
+  const Session session = no_store();
+  const auto record = run_crowd(session, settings, [] { return false; });
+  ASSERT_TRUE(record);
+  EXPECT_EQ(record->number("every_ms"), 50);
+  EXPECT_GE(record->number("seconds"), 4 * 0.05) << "from the first's submit to the last's end";
+}
+
 TEST(BenchEngine, ALongPromptBeside) {
   CrowdSettings settings = small();
   settings.output = 40;
