@@ -28,6 +28,7 @@ TSAN_FILTER=$ASAN_FILTER':Golden/TiledFile.GivesTheBits*'
 LONG=${LONG:-}
 if [[ -n $LONG ]]; then ASAN_FILTER='*' TSAN_FILTER='*'; fi
 FETCH_PID=
+PREFIX=() # of test programs that take it
 # What one test computed is no gift to the next.
 export MINKE_CACHE_DISK=${MINKE_CACHE_DISK:-0}
 export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_stack_use_after_return=1}
@@ -125,20 +126,25 @@ stage_venv() {
     cp "$requirements" "$VENV/requirements.txt"
 }
 
-# run_python FOLDER WORK: every program in it. Each is told what it declares of:
-#   --minke FILE  --tools FOLDER (of the built test programs)  --work FOLDER (for scratch files, kept between
+# run_python FOLDER WORK [BUILD [NAME]]: every program in it; with a sanitizer's BUILD those that take --sanitized (or NAME
+# alone), with that program. Each is told what it declares of:
+#   --minke FILE  --sanitized  --tools FOLDER (of the built test programs)  --work FOLDER (for scratch files, kept between
 #   runs)  --tool FILE (tests/tokenize_lines)  --render-lines FILE  --vocabularies FOLDER (downloads kept there)
 #   --tokenizer ENCODING=FILE, for each vocabulary that is there
 #   --gguf FILE, once for each model of the store's table that is here   --long (under script/test-long)
 # and ends with "N passed, N failed", or with status 77 and a line "SKIPPED: why".
 run_python() {
-  local folder=$1 work=$2 file model pair arguments models
+  local folder=$1 work=$2 build=${3:-$RELEASE} only=${4:-*} file model pair arguments models
   mkdir -p "$work"
   mapfile -t models < <("$ROOT/script/fetch-model" --paths)
-  for file in "$folder"/*.py; do
+  for file in "$folder"/$only.py; do
     [[ -e $file ]] && grep -q '__main__' "$file" || continue
     arguments=()
-    if grep -q -e '--minke' "$file"; then arguments+=(--minke "$RELEASE/minke"); fi
+    if [[ $build != "$RELEASE" ]]; then
+      grep -q -e '--sanitized' "$file" || continue
+      arguments+=(--sanitized)
+    fi
+    if grep -q -e '--minke' "$file"; then arguments+=(--minke "$build/minke"); fi
     if grep -q -e '"--tools"' "$file"; then arguments+=(--tools "$RELEASE/tests"); fi
     if grep -q -e '"--work"' "$file"; then arguments+=(--work "$work"); fi
     if grep -q -e '"--render-lines"' "$file"; then arguments+=(--render-lines "$RELEASE/tests/render_lines"); fi
@@ -154,7 +160,7 @@ run_python() {
       for model in "${models[@]}"; do arguments+=(--gguf "$model"); done
     fi
     if [[ -n $LONG ]] && grep -q -e '"--long"' "$file"; then arguments+=(--long); fi
-    queue "$(basename "$file" .py)" "$VENV/bin/python" -B "$file" "${arguments[@]}"
+    queue "$(basename "$file" .py)" "${PREFIX[@]}" "$VENV/bin/python" -B "$file" "${arguments[@]}"
   done
   finish
 }
@@ -168,6 +174,19 @@ stage_reference() {
 stage_real() {
   local PARALLEL=1
   run_python "$ROOT/tests/real" "$ROOT/build/real"
+}
+
+# The service as its clients see it, under sanitizers: whatever these report fails the program that made them.
+stage_asan_api() {
+  local PARALLEL=1 LONG=
+  run_python "$ROOT/tests/real" "$ROOT/build/real" "$ASAN"
+}
+
+stage_tsan_api() {
+  local PARALLEL=1 LONG= PREFIX
+  build "$TSAN" tsan -- minke || return 1
+  fixed_addresses
+  run_python "$ROOT/tests/real" "$ROOT/build/real" "$TSAN" server_load
 }
 
 stage_fuzz() {
@@ -185,13 +204,18 @@ stage_fuzz() {
   finish
 }
 
-# Clang 16's ThreadSanitizer cannot place its shadow where a newer kernel randomises addresses widely.
+# Sets PREFIX. Clang 16's ThreadSanitizer cannot place its shadow where a newer kernel randomises addresses widely.
+fixed_addresses() {
+  PREFIX=()
+  if setarch "$(uname -m)" -R true 2>/dev/null; then PREFIX=(setarch "$(uname -m)" -R); fi
+}
+
 stage_tsan() {
-  local program prefix=()
+  local program PREFIX
   build "$TSAN" tsan -DMINKE_TESTS=ON -- base_tests engine_tests api_tests server_tests || return 1
-  if setarch "$(uname -m)" -R true 2>/dev/null; then prefix=(setarch "$(uname -m)" -R); fi
+  fixed_addresses
   for program in base_tests engine_tests api_tests server_tests; do
-    item "$program" "${prefix[@]}" "$TSAN/tests/$program" --gtest_brief=1 --gtest_filter="$TSAN_FILTER"
+    item "$program" "${PREFIX[@]}" "$TSAN/tests/$program" --gtest_brief=1 --gtest_filter="$TSAN_FILTER"
   done
 }
 
@@ -230,4 +254,5 @@ stage_tidy() {
 declare -A STAGE_NEEDS=(
   [release]=packages [unit]=release [symbols]=release [venv]=packages [reference]="release venv models"
   [asan]=packages [asan_unit]=asan [fuzz]=asan [tsan]=packages [tidy]=asan [arm]=packages [models]=packages
-  [real]="release venv models" [scripts]=packages [format]=packages)
+  [real]="release venv models" [asan_api]="asan venv models" [tsan_api]="venv models" [scripts]=packages
+  [format]=packages)

@@ -1,6 +1,6 @@
 """The official Python client of Anthropic's API against `minke serve` with SmolLM2.
 
-usage: anthropic_sdk.py --minke BINARY
+usage: anthropic_sdk.py --minke BINARY [--sanitized]
 Ends with "N passed, N failed"; status 77 and SKIPPED where the model is not in the store.
 """
 

@@ -14,10 +14,15 @@ import urllib.request
 MODEL = "smollm2"
 URL = re.compile(r"is served at (http://[0-9.:]+)/v1")
 START_SECONDS = 120
+END_SECONDS = 60
+REPORT = re.compile(r"(Address|Leak|Thread|UndefinedBehavior)Sanitizer|: runtime error: ")
+REPORT_LINES = 80
 
 
 class Server:
     """`minke serve` on a free port; without a cache on disk, unless `flags` say where it is."""
+
+    reports = []  # of sanitizers, from any of them
 
     def __init__(self, minke, *flags, model=MODEL, context=2048):
         environment = {k: v for k, v in os.environ.items() if not k.startswith("MINKE_") or k == "MINKE_MODELS"}
@@ -36,8 +41,15 @@ class Server:
             raise RuntimeError("the server did not start:\n" + "".join(self.lines))
 
     def read(self):
+        report = 0
         for line in self.process.stderr:
             self.lines.append(line)
+            if REPORT.search(line):
+                Server.reports.append(line.strip())
+                report = REPORT_LINES
+            if report > 0:
+                report -= 1
+                print("  " + line, end="", flush=True)
             if match := URL.search(line):
                 self.url = match[1]
                 self.ready.set()
@@ -47,9 +59,15 @@ class Server:
         """SIGTERM; the exit status."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        status = self.process.wait(timeout=60)
+        status = self.process.wait(timeout=END_SECONDS)
         self.reader.join(timeout=10)
         return status
+
+    def kill(self):
+        """SIGKILL, and what it said until then."""
+        self.process.kill()
+        self.process.wait(timeout=END_SECONDS)
+        self.reader.join(timeout=10)
 
     def get(self, path):
         with urllib.request.urlopen(self.url + path, timeout=60) as response:
@@ -92,6 +110,7 @@ class Checks:
                 self.check(name, False, repr(error))
 
     def finish(self):
+        self.check("no sanitizer's report", not Server.reports, Server.reports)
         print(f"{self.passed} passed, {self.failed} failed")
         sys.exit(1 if self.failed else 0)
 
@@ -107,6 +126,7 @@ def main(suite_of, *flags, model=MODEL, last=None, after=None):
     that it ends in order; `after(suite, minke)` is what needs servers of its own."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--minke", required=True)
+    parser.add_argument("--sanitized", action="store_true", help="it is slow, and its memory is not its own")
     minke = parser.parse_args().minke
     need_model(minke, model)
     server = Server(minke, *flags, model=model)

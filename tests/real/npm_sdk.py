@@ -1,7 +1,7 @@
 """The official JavaScript clients against `minke serve` with Qwen2.5-Coder-0.5B: openai, @anthropic-ai/sdk, and the AI SDK
 with @ai-sdk/deepseek and @ai-sdk/openai-compatible, in the versions that npm/package-lock.json has.
 
-usage: npm_sdk.py --minke BINARY --work FOLDER
+usage: npm_sdk.py --minke BINARY --work FOLDER [--sanitized]
 Ends with "N passed, N failed"; status 77 and SKIPPED where Node, the packages or the model cannot be had.
 """
 
@@ -43,6 +43,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--minke", required=True)
     parser.add_argument("--work", required=True)
+    parser.add_argument("--sanitized", action="store_true")
     args = parser.parse_args()
     need_model(args.minke, MODEL)
     if not shutil.which("node") or not shutil.which("npm"):
@@ -57,9 +58,9 @@ def main():
     finally:
         if server.process.poll() is None:
             server.process.kill()
-    if status != 0:
-        print(f"FAILED the server's end: status {status}")
-    sys.exit(1 if suite.returncode or status else 0)
+    if status != 0 or Server.reports:
+        print(f"FAILED the server's end: status {status} {Server.reports}")
+    sys.exit(1 if suite.returncode or status or Server.reports else 0)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The official Python client of OpenAI's API against `minke serve` with SmolLM2: what the client reads of models, chats,
 completions, streams, log-probabilities, errors, cancelled requests, and the server's orderly end.
 
-usage: openai_sdk.py --minke BINARY
+usage: openai_sdk.py --minke BINARY [--sanitized]
 Ends with "N passed, N failed"; status 77 and SKIPPED where the model is not in the store.
 """
 

@@ -8,7 +8,7 @@ killed.
             finds the prompt's blocks that an earlier one left on disk
   slow      (--long) 10,000 connections whose requests never get whole: another client's first token comes as soon as without
 
-usage: server_load.py --minke BINARY [--long]
+usage: server_load.py --minke BINARY [--long] [--sanitized]
 Ends with "N passed, N failed"; status 77 and SKIPPED where the model is not in the store.
 """
 
@@ -17,6 +17,7 @@ import asyncio
 import json
 import os
 import resource
+import signal
 import tempfile
 import time
 
@@ -95,9 +96,9 @@ def raise_files():
 
 
 class Suite(Checks):
-    def __init__(self, minke, long):
+    def __init__(self, minke, long, sanitized):
         super().__init__()
-        self.minke, self.long = minke, long
+        self.minke, self.long, self.sanitized = minke, long, sanitized
 
     def test_overload(self):
         flags = [flag for name in KEYS for flag in ("--api-key", f"{name}:{name}-secret")]
@@ -147,7 +148,8 @@ class Suite(Checks):
         print(f"kills: {times}, slowest start {max(starts):.2f} s, of a prompt's tokens from disk {min(cached[1:])} to {max(cached[1:])}",
               flush=True)
         self.check("the same reply after each kill", len(set(replies)) == 1, set(replies))
-        self.check("started again soon", max(starts) < START_SECONDS, starts)
+        if not self.sanitized:
+            self.check("started again soon", max(starts) < START_SECONDS, starts)
         self.check("nothing was kept at first", cached[0] == 0, cached)
         self.check("found on disk after each kill", min(cached[1:]) >= 128, cached)
 
@@ -168,7 +170,8 @@ class Suite(Checks):
             return text
 
         text = asyncio.run(under_load(port_of(server)))
-        server.process.wait(timeout=30)
+        server.kill()
+        self.check("it ran until it was killed", server.process.returncode == -signal.SIGKILL, server.lines[-5:])
         reply = json.loads(text[text.index("{"):text.rindex("}") + 1])
         return seconds, reply["choices"][0]["message"]["content"], reply["usage"]["prompt_cache_hit_tokens"]
 
@@ -288,7 +291,8 @@ class Suite(Checks):
               f"{held:.0f} MB; {memory():.0f} MB at the end", flush=True)
         self.check("nothing lost", whole == streams, [r for r in replies if r[0] != 200][:2])
         self.check("idle connections are served", served, served)
-        self.check("idle connections are small", held * 1024 / wanted < 64, held)
+        if not self.sanitized:
+            self.check("idle connections are small", held * 1024 / wanted < 64, held)
         self.check("status 0 at the end", server.stop() == 0)
 
 
@@ -296,9 +300,10 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--minke", required=True)
     parser.add_argument("--long", action="store_true")
+    parser.add_argument("--sanitized", action="store_true", help="it is slow, and its memory is not its own")
     args = parser.parse_args()
     need_model(args.minke)
-    suite = Suite(args.minke, args.long)
+    suite = Suite(args.minke, args.long, args.sanitized)
     suite.run()
     suite.finish()
 

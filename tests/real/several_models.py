@@ -1,7 +1,7 @@
 """`minke serve` with two models of which one was named to it: loads on demand, keep-alive, `minke ps` and `minke stop`,
 memory that is given back, and the same bits whoever is loaded beside.
 
-usage: several_models.py --minke BINARY
+usage: several_models.py --minke BINARY [--sanitized]
 Ends with "N passed, N failed"; status 77 and SKIPPED where a model is not in the store.
 """
 
@@ -25,9 +25,9 @@ def chat(model, tokens=24, **more):
 
 
 class Suite(Checks):
-    def __init__(self, minke):
+    def __init__(self, minke, sanitized):
         super().__init__()
-        self.minke = minke
+        self.minke, self.sanitized = minke, sanitized
         self.server = Server(minke, "--offer", "all", "--alias", f"other={OTHER}", "--keep-alive", "1h", model=SMALL)
 
     def run_minke(self, *arguments):
@@ -107,7 +107,8 @@ class Suite(Checks):
         thread.join()
         self.check("undisturbed", "".join(t for _, t in out) == alone and out[-1][0] > stopped, len(out))
         after = self.resident()
-        self.check("its memory is given back", with_other - after > 0.9 * (with_other - before) - 30e6, (before, with_other, after))
+        # A sanitizer keeps what was freed, for a while.
+        self.check("its memory is given back", self.sanitized or with_other - after > 0.9 * (with_other - before) - 30e6, (before, with_other, after))
         self.check("loaded again, the same reply", self.content(chat(OTHER)) == replies[0])
         print(f"resident: {before / 1e6:.0f} MB, with {OTHER} {with_other / 1e6:.0f} MB, without {after / 1e6:.0f} MB")
 
@@ -165,10 +166,12 @@ class Suite(Checks):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--minke", required=True)
-    minke = os.path.abspath(parser.parse_args().minke)
+    parser.add_argument("--sanitized", action="store_true")
+    args = parser.parse_args()
+    minke = os.path.abspath(args.minke)
     for model in (SMALL, OTHER):
         need_model(minke, model)
-    suite = Suite(minke)
+    suite = Suite(minke, args.sanitized)
     try:
         suite.run()
         suite.check("status 0 at the end", suite.server.stop() == 0)

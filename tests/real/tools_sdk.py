@@ -1,6 +1,6 @@
 """The official clients of OpenAI's, Anthropic's and Ollama's APIs call tools of Qwen2.5-Coder-0.5B through `minke serve`.
 
-usage: tools_sdk.py --minke BINARY
+usage: tools_sdk.py --minke BINARY [--sanitized]
 Ends with "N passed, N failed"; status 77 and SKIPPED where the model is not in the store.
 """
 
