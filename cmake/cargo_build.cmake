@@ -1,7 +1,7 @@
-# cmake -DCARGO=PROGRAM -DSOURCE=FOLDER -DTARGET=FOLDER -DRESULT=FILE -P cargo_build.cmake
-# Builds the crate in SOURCE as its Cargo.lock has it. RESULT: the library that comes of it.
+# cmake -DCARGO=PROGRAM -DSOURCE=FOLDER -DTARGET=FOLDER -DRESULT=FILE [-DFLAGS=LIST] -P cargo_build.cmake
+# Builds the crate in SOURCE as its Cargo.lock has it. RESULT: the library that comes of it. FLAGS: more for cargo.
 execute_process(COMMAND ${CARGO} build --release --locked --quiet --manifest-path ${SOURCE}/Cargo.toml
-                        --target-dir ${TARGET} RESULT_VARIABLE failed)
+                        --target-dir ${TARGET} ${FLAGS} RESULT_VARIABLE failed)
 if(failed)
   message(FATAL_ERROR "cargo could not build ${SOURCE}; -DMINKE_CONSTRAIN=OFF leaves it out")
 endif()

@@ -11,10 +11,6 @@ set(minke_rust_least 1.87)  # as the crate says
 # minke_find_cargo(REASON): sets MINKE_CARGO, or the variable named to why there is none.
 function(minke_find_cargo reason)
   set(${reason} "" PARENT_SCOPE)
-  if(CMAKE_CROSSCOMPILING)
-    set(${reason} "it is not built for another processor" PARENT_SCOPE)
-    return()
-  endif()
   # The thread sanitizer does not see Rust's locks, and would report what they guard.
   if(MINKE_SANITIZE MATCHES "thread")
     set(${reason} "not under the thread sanitizer" PARENT_SCOPE)
@@ -30,6 +26,28 @@ function(minke_find_cargo reason)
     string(STRIP "${text}" text)
     set(${reason} "cargo ${minke_rust_least} is needed, this is '${text}'" PARENT_SCOPE)
   endif()
+endfunction()
+
+# minke_rust_for_target(REASON): in a cross build, what cargo is to be told (minke_cargo_flags) and the folder in
+# build/rust where its result will be (minke_rust_place). Rust's own library for that processor comes with rustc
+# (rustup target add), or lies among the other libraries for it (script/lib/arm_libraries.sh).
+function(minke_rust_for_target reason)
+  set(triple ${CMAKE_SYSTEM_PROCESSOR}-unknown-linux-gnu)
+  get_filename_component(folder ${MINKE_CARGO} DIRECTORY)
+  execute_process(COMMAND ${folder}/rustc --print target-libdir --target ${triple}
+                  OUTPUT_VARIABLE own OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
+  file(GLOB found ${own}/libstd-*.rlib)
+  set(flags --target ${triple})
+  if(NOT found)
+    list(GET CMAKE_FIND_ROOT_PATH 0 root)
+    file(GLOB found ${root}/lib/rustlib/${triple}/lib/libstd-*.rlib)
+    list(APPEND flags --config "target.${triple}.rustflags=['--sysroot=${root}']")
+  endif()
+  if(NOT found)
+    set(${reason} "Rust has no standard library for ${triple} here" PARENT_SCOPE)
+  endif()
+  set(minke_cargo_flags ${flags} PARENT_SCOPE)
+  set(minke_rust_place ${triple}/release PARENT_SCOPE)
 endfunction()
 
 # minke_fetch_crates(REASON): packages into cargo's own cache, and llguidance's C header out of its package: the C++ that
@@ -62,6 +80,11 @@ endfunction()
 set(minke_constrain_off "it was switched off")
 if(NOT MINKE_CONSTRAIN STREQUAL "OFF")
   minke_find_cargo(minke_constrain_off)
+  set(minke_cargo_flags "")
+  set(minke_rust_place release)
+  if(CMAKE_CROSSCOMPILING AND NOT minke_constrain_off)
+    minke_rust_for_target(minke_constrain_off)
+  endif()
   if(NOT minke_constrain_off)
     file(MAKE_DIRECTORY ${minke_rust_target}/include)
     minke_fetch_crates(minke_constrain_off)
@@ -75,12 +98,12 @@ if(minke_constrain_off)
   message(STATUS "Constrained output: left out (${minke_constrain_off})")
   set_source_files_properties(constrain/llguidance.cc PROPERTIES HEADER_FILE_ONLY ON)
 else()
-  set(minke_llguidance ${minke_rust_target}/release/libminke_constrain.a)
+  set(minke_llguidance ${minke_rust_target}/${minke_rust_place}/libminke_constrain.a)
   # A pool of its own: beside the compiler, and one at a time. Only programs depend on it, by the library's path.
   set_property(GLOBAL APPEND PROPERTY JOB_POOLS minke_rust=1)
   add_custom_command(OUTPUT ${minke_llguidance}
     COMMAND ${CMAKE_COMMAND} -DCARGO=${MINKE_CARGO} -DSOURCE=${minke_rust} -DTARGET=${minke_rust_target}
-            -DRESULT=${minke_llguidance} -P ${PROJECT_SOURCE_DIR}/cmake/cargo_build.cmake
+            -DRESULT=${minke_llguidance} "-DFLAGS=${minke_cargo_flags}" -P ${PROJECT_SOURCE_DIR}/cmake/cargo_build.cmake
     DEPENDS ${minke_rust}/Cargo.toml ${minke_rust}/Cargo.lock ${minke_rust}/lib.rs
             ${PROJECT_SOURCE_DIR}/cmake/cargo_build.cmake
     JOB_POOL minke_rust COMMENT "Building llguidance" VERBATIM)
