@@ -8,7 +8,7 @@
 #include <boost/json/serialize.hpp>
 
 #include "base/cat.h"
-#include "cli/machine.h"
+#include "base/memory.h"
 #include "cli/text_format.h"
 
 namespace minke::cli {
@@ -46,10 +46,11 @@ std::string state_text(const AvailableModel& model) {
 
 }  // namespace
 
+std::uint64_t memory_for_models() { return base::available_memory() / 10 * 9; }
+
 std::uint64_t room_for_weights() {
-  constexpr std::uint64_t kContext = std::uint64_t{512} << 20;
-  const std::uint64_t available = memory_bytes("MemAvailable").value_or(0) / 10 * 9;
-  return available > kContext ? available - kContext : 0;
+  const std::uint64_t room = memory_for_models();
+  return room > kUsualContextBytes ? room - kUsualContextBytes : 0;
 }
 
 std::vector<AvailableModel> available_models(const hub::ModelStore& store, std::uint64_t room) {

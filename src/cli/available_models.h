@@ -10,6 +10,9 @@
 
 namespace minke::cli {
 
+/// What a context and work space take, of a model of which nothing else is known.
+constexpr std::uint64_t kUsualContextBytes = std::uint64_t{512} << 20;
+
 struct AvailableModel {
   const hub::GalleryEntry* entry = nullptr;
   std::string quant;        ///< the one that is proposed: the first usual one that fits, else the smallest
@@ -25,7 +28,10 @@ std::vector<AvailableModel> available_models(const hub::ModelStore& store, std::
 std::string available_table(const std::vector<AvailableModel>& models);
 std::string available_json(const std::vector<AvailableModel>& models);
 
-/// Memory that weights may take: what is free, but for a tenth and what a context needs.
+/// Memory that a model may take: what is free now, but for a tenth.
+std::uint64_t memory_for_models();
+
+/// Of that, what its weights may take, as far as can be said without its headers.
 std::uint64_t room_for_weights();
 
 }  // namespace minke::cli

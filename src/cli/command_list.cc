@@ -132,7 +132,7 @@ void add_list_command(CLI::App& app, Session& session) {
   const auto flags = std::make_shared<ListFlags>();
   command->add_flag("--json", flags->json, "As a JSON array");
   command->add_flag("--available", flags->available, "Models that \"minke pull NAME\" fetches");
-  command->add_flag("--fits", flags->fits, "Of those, the ones that fit in the memory that is free now");
+  command->add_flag("--fits", flags->fits, "Of those, the ones that run and fit in the memory that is free now");
   command->footer(
       "A size with ~ is an estimate from the number of parameters; \"minke show NAME\" asks the hub for what is "
       "exact.\n"
@@ -155,6 +155,12 @@ void add_rm_command(CLI::App& app, Session& session) {
   const auto flags = std::make_shared<Flags>();
   command->add_option("NAME", flags->name, "Store name, as \"minke list\" shows it")->required()->option_text("");
   command->add_flag("-f,--yes", flags->yes, "Do not ask");
+  command->footer(
+      "Deletes the model's folder in the store. Of a model that is only linked (\"minke import\", the Hugging Face cache)\n"
+      "the links go, and its files stay where they are.\n\n"
+      "Examples:\n"
+      "  minke rm smollm2\n"
+      "  minke rm --yes qwen--qwen2.5-0.5b-instruct-gguf:q4_k_m");
   command->parse_complete_callback(
       [&session, flags] { session.action = [&session, flags] { return remove(session, flags->name, flags->yes); }; });
 }

@@ -22,6 +22,7 @@ struct PullFlags {
   std::size_t connections = 4;
   unsigned retries = 6;
   double timeout = 30;  // seconds
+  EngineFlags engine;   // of which context and memory are asked for here
 };
 
 int pull_model(const Session& session, const PullFlags& flags) {
@@ -30,13 +31,15 @@ int pull_model(const Session& session, const PullFlags& flags) {
   access.options.network.idle = std::chrono::milliseconds(static_cast<std::int64_t>(flags.timeout * 1000));
   access.options.network.connect = std::min(access.options.network.connect, access.options.network.idle);
   const hub::ModelStore store = session.environment.store();
-  const HubChoice choice = choose_on_hub(access, store,
-                                         {.model = flags.model,
-                                          .name = flags.name,
-                                          .quant = flags.quant,
-                                          .revision = flags.revision,
-                                          .retry = {.attempts = flags.retries}});
-  note(base::cat(choice_text(choice), "\n"));
+  HubChoice choice = choose_on_hub(access, store,
+                                   {.model = flags.model,
+                                    .name = flags.name,
+                                    .quant = flags.quant,
+                                    .revision = flags.revision,
+                                    .retry = {.attempts = flags.retries},
+                                    .engine = flags.engine});
+  choice.headers.reset();  // their folder need not wait for the download
+  note(base::cat(choice_text(choice), "\n", memory_text(choice)));
   fetch_model(
       access, store, choice,
       {.connections = flags.connections, .retries = flags.retries, .terminal = session.environment.stderr_terminal});
@@ -63,6 +66,17 @@ void add_pull_command(CLI::App& app, Session& session) {
   command->add_option("--revision", flags->revision, "Branch, tag or commit")->option_text("REVISION");
   command->add_option("--name", flags->name, "Store name, instead of one made of the repository's")
       ->option_text("NAME");
+  command
+      ->add_option("-c,--ctx-size", flags->engine.context,
+                   "Without a quantisation: tokens of context that have to fit, too (default: 4096, or what it was "
+                   "trained on)")
+      ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{1} << 26))
+      ->option_text("N");
+  command
+      ->add_option("--memory", flags->engine.memory,
+                   "Without a quantisation: memory that it may take, e.g. 6GB (default: what is free, but for a tenth)")
+      ->transform(CLI::AsSizeValue(true))
+      ->option_text("SIZE");
   command->add_option("--connections", flags->connections, "Connections at once")
       ->check(CLI::Range(std::size_t{1}, std::size_t{64}))
       ->option_text("N");
@@ -73,14 +87,17 @@ void add_pull_command(CLI::App& app, Session& session) {
       ->check(CLI::Range(0.1, 3600.0))
       ->option_text("SECONDS");
   command->footer(
-      "Without a quantisation it takes the usual compromise that fits this machine, and says so. Files are checked\n"
-      "against their SHA-256; an interrupted fetch goes on where it was; files of the Hugging Face cache are linked, "
-      "not\n"
-      "fetched again. The model's path goes to standard output.\n\n"
+      "Without a quantisation it reads a model's headers first, takes Q4_K_M or what is nearest to it of what fits in\n"
+      "memory with its context, and says why; \"minke show NAME\" prints the whole table. Files are checked against "
+      "their\n"
+      "SHA-256; an interrupted fetch goes on where it was; files of the Hugging Face cache are linked, not fetched "
+      "again.\n"
+      "The model's path goes to standard output.\n\n"
       "Heeds HF_ENDPOINT (a mirror), HF_TOKEN (private and gated repositories), HF_HOME, HF_HUB_CACHE,\n"
       "HF_HUB_OFFLINE=1 (only what the cache has), HTTPS_PROXY, HTTP_PROXY, NO_PROXY, SSL_CERT_FILE.\n\n"
       "Examples:\n"
       "  minke pull r1:1.5b\n"
+      "  minke pull qwen3:8b --ctx-size 32768                what fits with a long context\n"
       "  minke pull Qwen/Qwen2.5-0.5B-Instruct-GGUF:Q4_K_M\n"
       "  minke pull hf.co/user/repo --name mine:q8 --quant Q8_0\n"
       "  minke pull user/repo:model-00001-of-00003.gguf\n"

@@ -67,7 +67,7 @@ void print(const ShowFlags& flags, const ShownModel& model, const RemoteModel* r
 int show(const Session& session, const ShowFlags& flags) {
   const hub::ModelStore store = session.environment.store();
   if (is_remote(store, flags.model)) {
-    const RemoteModel remote(session, store, flags.model);
+    const RemoteModel remote(session, store, flags.model, flags.engine);
     remote.naming([&] { print(flags, remote.shown(), &remote); });
   } else {
     print(flags, open_shown_model(store, flags.model, flags.type), nullptr);
@@ -107,6 +107,7 @@ void add_show_command(CLI::App& app, Session& session) {
       "Examples:\n"
       "  minke show smollm2\n"
       "  minke show r1:7b                                  what is not here: by its headers, before it is fetched\n"
+      "  minke show qwen3:8b --memory 6GB                  and what \"minke pull\" would take on a machine with that\n"
       "  minke show data/shapes/deepseek-v3.json --type q4_k_m\n"
       "  echo '[{\"role\":\"user\",\"content\":\"Hi\"}]' | minke show smollm2 --render -");
   command->parse_complete_callback(

@@ -35,6 +35,13 @@ std::string choice_text(const HubChoice& choice) {
   return printable(text);
 }
 
+std::string memory_text(const HubChoice& choice) {
+  if (!choice.memory) return {};
+  const ChoiceMemory& memory = *choice.memory;
+  return base::cat("  with a context of ", grouped(memory.context), " tokens it takes ", byte_text(memory.need),
+                   " of memory, ", memory.need > memory.room ? "and there are " : "of ", byte_text(memory.room), "\n");
+}
+
 void fetch_model(const HubAccess& access, const hub::ModelStore& store, const HubChoice& choice,
                  const FetchOptions& given) {
   const std::string& name = choice.request.name;

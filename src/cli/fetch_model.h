@@ -10,6 +10,9 @@ namespace minke::cli {
 /// "user/repo: Q4_K_M, 1.12 GB in 2 files (the only one there)".
 std::string choice_text(const HubChoice& choice);
 
+/// A line on what it takes of memory, and what there is; empty where that was not looked at.
+std::string memory_text(const HubChoice& choice);
+
 struct FetchOptions {
   std::size_t connections = 4;
   unsigned retries = 6;   ///< attempts in a row without a byte

@@ -1,5 +1,6 @@
 #include "cli/hub_choice.h"
 
+#include <algorithm>
 #include <optional>
 
 #include "base/cat.h"
@@ -71,6 +72,36 @@ std::string file_of_before(const hub::ModelStore& store, const std::string& name
   return file.ends_with(".gguf") ? file : std::string();
 }
 
+/// All that a model may take when it runs as asked.
+std::uint64_t room_for(const EngineFlags& engine) { return engine.memory != 0 ? engine.memory : memory_for_models(); }
+
+/// Fills in the variant, and why it is that. The headers that are read first are of the one that would be taken if
+/// there were memory without end: mostly it is the one.
+void choose_by_memory(const HubAccess& access, const hub::ModelStore& store, const HubQuestion& flags,
+                      HubChoice& choice) {
+  const hub::Repository& repo = choice.request.repo;
+  choice.variant = hub::choose_best(repo, {.bytes = UINT64_MAX}, choice.why);
+  if (!access.offline) {
+    try {
+      const auto probed = std::make_shared<const ProbedModel>(access, store, repo, choice.variant, flags.retry);
+      ModelReport report;
+      probed->naming([&] { report = sizes_of(probed->shown(), flags.engine); });
+      const std::string first = choice.variant.files.front().path;
+      const hub::MemoryRoom room = scaled_room(report, choice.variant.bytes, flags.engine);
+      choice.variant = hub::choose_best(repo, room, choice.why);
+      choice.memory = ChoiceMemory{
+          .need = room.need(choice.variant.bytes), .context = report.memory.front().context, .room = room.bytes};
+      if (choice.variant.files.front().path == first) choice.headers = probed;
+      return;
+    } catch (const base::Error& error) {
+      const bool not_run = error.code() == base::ErrorCode::format || error.code() == base::ErrorCode::unsupported;
+      if (flags.must_run || !not_run) throw;
+      warn(base::cat("this program does not run it: ", printable(error.message())));
+    }
+  }
+  choice.variant = hub::choose_best(repo, {.bytes = room_for(flags.engine), .beside = kUsualContextBytes}, choice.why);
+}
+
 std::string tag_of(const hub::ModelVariant& variant, const hub::HubName& name) {
   if (!variant.gguf) return {};
   if (!variant.quant.empty()) return variant.quant;
@@ -78,6 +109,13 @@ std::string tag_of(const hub::ModelVariant& variant, const hub::HubName& name) {
 }
 
 }  // namespace
+
+hub::MemoryRoom scaled_room(const ModelReport& report, std::uint64_t file_bytes, const EngineFlags& engine) {
+  const std::uint64_t weights = report.sizes.mapped ? 0 : report.sizes.weight_bytes;
+  return {.bytes = room_for(engine),
+          .beside = report.memory.front().bytes - weights,
+          .weight_bytes = static_cast<double>(weights) / static_cast<double>(std::max<std::uint64_t>(file_bytes, 1))};
+}
 
 HubChoice choose_on_hub(const HubAccess& access, const hub::ModelStore& store, const HubQuestion& flags) {
   Asked asked = asked_for(store.gallery(), flags);
@@ -88,8 +126,11 @@ HubChoice choose_on_hub(const HubAccess& access, const hub::ModelStore& store, c
   request.repo = list_repository(access, name, flags.retry);
   if (request.repo.name != name.repo) note(base::cat("minke: ", name.repo, " is now ", request.repo.name, "\n"));
   choice.all = hub::variants(request.repo);
-  choice.variant = name.what.empty() ? hub::choose_best(request.repo, room_for_weights(), choice.why)
-                                     : hub::choose_named(request.repo, name.what);
+  if (name.what.empty()) {
+    choose_by_memory(access, store, flags, choice);
+  } else {
+    choice.variant = hub::choose_named(request.repo, name.what);
+  }
   request.files = choice.variant.files;
   request.revision = name.revision;
   request.offline = access.offline;

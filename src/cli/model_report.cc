@@ -74,7 +74,7 @@ ShownModel open_shown_model(const hub::ModelStore& store, const std::string& mod
   return shown;
 }
 
-ModelReport report_on(const ShownModel& model, const ChatFlags& chat, const EngineFlags& flags) {
+ModelReport sizes_of(const ShownModel& model, const EngineFlags& flags) {
   const formats::Checkpoint& checkpoint = *model.source;
   const engine::EngineOptions options = flags.options(kernels::Numerics::fast);
   ModelReport report;
@@ -84,19 +84,26 @@ ModelReport report_on(const ShownModel& model, const ChatFlags& chat, const Engi
   describe_metadata(checkpoint, report);
   report.config = models::read_config(checkpoint);
   report.sizes = models::measure(*model.weights, report.config, options.numerics);
-  report.sampling = models::read_sampling_defaults(checkpoint);
   report.numerics = options.numerics;
   report.isa = options.isa.value_or(kernels::best_isa());
   const bool exact = options.numerics == kernels::Numerics::exact;
   report.kv_type = options.kv_type.value_or(exact ? kernels::KvType::f32 : kernels::KvType::bf16);
   report.kv_bytes_per_token = models::kv_bytes_per_token(report.config, report.kv_type);
   const auto trained = static_cast<std::uint64_t>(std::max<std::int64_t>(report.config.max_position_embeddings, 1));
+  if (options.context != 0) report.memory.push_back(memory_need(report, options.context, options.chunk));
   for (const std::uint64_t context : kUsualContexts)
     if (trained > context) report.memory.push_back(memory_need(report, context, options.chunk));
   report.memory.push_back(memory_need(report, trained, options.chunk));
+  return report;
+}
+
+ModelReport report_on(const ShownModel& model, const ChatFlags& chat, const EngineFlags& flags) {
+  const formats::Checkpoint& checkpoint = *model.source;
+  ModelReport report = sizes_of(model, flags);
+  report.sampling = models::read_sampling_defaults(checkpoint);
   describe_text(checkpoint, chat, report);
   describe_sampling(text::encoding_from_name(report.encoding), chat.thinking(), report);
-  report.threads = options.threads == 0 ? base::default_thread_count() : options.threads;
+  report.threads = flags.threads == 0 ? base::default_thread_count() : flags.threads;
   base::ThreadPool pool(report.threads);
   const Limits limits = measure_limits(report.isa, pool);
   report.read_bandwidth = limits.read_bandwidth;

@@ -25,9 +25,9 @@ struct VariantFit {
   std::uint64_t bytes = 0;   ///< to fetch
   std::uint64_t memory = 0;  ///< at the first of ModelReport::memory's contexts
   double decode = 0;         ///< tokens a second to be expected
-  bool fits = false;         ///< that memory is free now
+  bool fits = false;         ///< that memory may be taken (memory_for_models)
   bool chosen = false;       ///< what `minke pull` takes, and the rest of the report is of
-  bool readable = true;      ///< false: of ggml's IQ types
+  bool readable = true;      ///< false: of a type that this program lacks
 };
 
 struct ModelReport {
@@ -43,7 +43,7 @@ struct ModelReport {
   kernels::Numerics numerics = kernels::Numerics::fast;
   kernels::Isa isa = kernels::Isa::scalar;
   std::uint64_t kv_bytes_per_token = 0;
-  std::vector<MemoryNeed> memory;  ///< at 4,096 and 32,768 tokens and at the trained length
+  std::vector<MemoryNeed> memory;  ///< at the context that was asked for, 4,096 and 32,768 tokens, the trained length
   std::string tokenizer;           ///< description, or why there is none
   std::string encoding;            ///< name; empty when there is none
   std::string encoding_note;       ///< how it was told, or why there is none
@@ -66,6 +66,10 @@ struct ShownModel {
 /// Opens MODEL; a config.json, or a folder that holds one and no weights, is planned in `type` (by default the
 /// configuration's own). UsageError for a type where the weights are there.
 ShownModel open_shown_model(const hub::ModelStore& store, const std::string& model, const std::string& type);
+
+/// What of a report is the model's alone, and takes no time: configuration, types, sizes, memory. Errors as
+/// read_config, measure.
+ModelReport sizes_of(const ShownModel& model, const EngineFlags& engine);
 
 /// Measures what the machine reads and computes, so it takes half a second. Errors as Checkpoint::open, read_config,
 /// measure.

@@ -58,7 +58,7 @@ std::string offer_model(const Session& session, const std::string& model, const 
   if (!is_remote(store, model)) return model;
   const bool can_ask = environment.stdin_terminal && environment.stderr_terminal;
   if (!options.yes && !can_ask) return model;  // whoever opens it says how it is fetched
-  const RemoteModel remote(session, store, model);
+  const RemoteModel remote(session, store, model, options.engine);
   const HubChoice& choice = remote.choice();
   ModelReport report;
   remote.naming([&] { report = report_on(remote.shown(), options.chat, options.engine); });

@@ -17,11 +17,11 @@ using base::ErrorCode;
 namespace {
 
 /// Quantisations as files are named by them, best quality first.
-constexpr std::array<std::string_view, 38> kQuants = {
-    "F32",    "BF16",    "F16",     "FP8",    "Q8_K_XL", "Q8_0",    "Q6_K_XL", "Q6_K_L", "Q6_K",   "Q5_K_XL",
-    "Q5_K_L", "Q5_K_M",  "Q5_K_S",  "Q5_1",   "Q5_0",    "Q4_K_XL", "Q4_K_L",  "Q4_K_M", "IQ4_NL", "Q4_1",
-    "MXFP4",  "Q4_K_S",  "IQ4_XS",  "Q4_0",   "Q3_K_XL", "Q3_K_L",  "Q3_K_M",  "IQ3_M",  "IQ3_S",  "Q3_K_S",
-    "IQ3_XS", "IQ3_XXS", "Q2_K_XL", "Q2_K_L", "Q2_K",    "IQ2_M",   "IQ2_XXS", "IQ1_S"};
+constexpr std::array<std::string_view, 44> kQuants = {
+    "F32",    "BF16",   "F16",     "FP8",    "Q8_K_XL", "Q8_0",   "Q6_K_XL", "Q6_K_L", "Q6_K",   "Q5_K_XL", "Q5_K_L",
+    "Q5_K_M", "Q5_K_S", "Q5_1",    "Q5_0",   "Q4_K_XL", "Q4_K_L", "Q4_K_M",  "IQ4_NL", "Q4_1",   "MXFP4",   "Q4_K_S",
+    "IQ4_XS", "Q4_0",   "Q3_K_XL", "Q3_K_L", "Q3_K_M",  "IQ3_M",  "IQ3_S",   "Q3_K_S", "IQ3_XS", "IQ3_XXS", "Q2_K_XL",
+    "Q2_K_L", "Q2_K",   "Q2_K_S",  "IQ2_M",  "IQ2_S",   "IQ2_XS", "IQ2_XXS", "IQ1_M",  "IQ1_S",  "TQ2_0",   "TQ1_0"};
 /// The usual compromise of size and quality, then what comes nearest to it.
 constexpr std::array<std::string_view, 7> kUsual = {"Q4_K_M", "UD-Q4_K_XL", "Q4_K_XL", "Q4_K_L",
                                                     "Q4_K_S", "Q4_0",       "Q4_1"};
@@ -109,6 +109,8 @@ bool is_called(const ModelVariant& variant, std::string_view what) {
 
 }  // namespace
 
+bool is_readable(const ModelVariant& variant) noexcept { return !variant.quant.starts_with("TQ"); }
+
 std::size_t quant_rank(std::string_view quant) noexcept {
   if (quant.starts_with(kUnsloth)) quant.remove_prefix(kUnsloth.size());
   return static_cast<std::size_t>(std::find(kQuants.begin(), kQuants.end(), quant) - kQuants.begin());
@@ -178,20 +180,30 @@ ModelVariant choose_named(const Repository& repo, std::string_view what) {
               cat("name the file: ", repo.name, ":", meant.front()->files.front().path));
 }
 
-ModelVariant choose_best(const Repository& repo, std::uint64_t room, std::string& why) {
+std::uint64_t MemoryRoom::need(std::uint64_t file_bytes) const noexcept {
+  constexpr double kMost = 0x1p60;  // files' sizes are what the hub says
+  const double need = static_cast<double>(beside) + weight_bytes * static_cast<double>(file_bytes);
+  return static_cast<std::uint64_t>(std::clamp(need, 0.0, kMost));
+}
+
+ModelVariant choose_best(const Repository& repo, const MemoryRoom& room, std::string& why) {
   const std::vector<ModelVariant> list = variants(repo);
   if (list.size() == 1) {
     why = "the only one there";
     return list.front();
   }
-  // Weights of ggml's IQ types are not read.
-  const auto fits = [room](const ModelVariant& variant) {
-    return variant.bytes <= room && variant.quant.find("IQ") == std::string::npos;
+  const auto fits = [&room](const ModelVariant& variant) {
+    return room.need(variant.bytes) <= room.bytes && is_readable(variant);
   };
+  std::string too_large;
   for (const std::string_view usual : kUsual) {
     for (const ModelVariant& variant : list) {
-      if (variant.quant != usual || !fits(variant)) continue;
-      why = "the usual compromise of size and quality, and it fits this machine";
+      if (variant.quant != usual) continue;
+      if (!fits(variant)) {
+        if (too_large.empty()) too_large = cat("; ", variant.quant, " does not");
+        continue;
+      }
+      why = cat("the usual compromise of size and quality, and it fits this machine", too_large);
       return variant;
     }
   }
@@ -206,7 +218,7 @@ ModelVariant choose_best(const Repository& repo, std::uint64_t room, std::string
     if (variant.gguf && fits(variant) && (best == nullptr || order(variant) < order(*best))) best = &variant;
   }
   if (best != nullptr) {
-    why = "the best that fits this machine";
+    why = cat("the best that fits this machine", too_large);
     return *best;
   }
   for (const ModelVariant& variant : list) {
@@ -214,8 +226,13 @@ ModelVariant choose_best(const Repository& repo, std::uint64_t room, std::string
     why = "the weights as they were published; they fit this machine";
     return variant;
   }
+  const auto readable = std::find_if(list.begin(), list.end(), is_readable);
+  if (readable == list.end()) {
+    why = "the smallest; none is of a type that is read";
+    return list.front();
+  }
   why = "the smallest, and yet too large for this machine's memory";
-  return list.front();
+  return *readable;
 }
 
 }  // namespace minke::hub

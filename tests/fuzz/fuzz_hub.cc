@@ -31,7 +31,7 @@ void read_tree(std::string_view text) {
     if (!hub::is_safe_path(file.path) || file.path.find("..") == 0) std::abort();
   }
   std::string why;
-  if (hub::choose_best(repo, 1000, why).files.empty()) std::abort();
+  if (hub::choose_best(repo, {.bytes = 1000, .beside = 10, .weight_bytes = 1.1}, why).files.empty()) std::abort();
 }
 
 void read_url(std::string_view text) {

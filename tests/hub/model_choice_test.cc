@@ -43,6 +43,7 @@ TEST(Quant, InNames) {
   EXPECT_EQ(quant_in_name("model-Q4_K_M.gguf"), "Q4_K_M");
   EXPECT_EQ(quant_in_name("qwen2.5-0.5b-instruct-q8_0.gguf"), "Q8_0");
   EXPECT_EQ(quant_in_name("x.IQ4_XS.gguf"), "IQ4_XS");
+  EXPECT_EQ(quant_in_name("x-IQ1_M.gguf"), "IQ1_M");
   EXPECT_EQ(quant_in_name("R1-UD-Q2_K_XL-00001-of-00005.gguf"), "UD-Q2_K_XL");
   EXPECT_EQ(quant_in_name("x-BF16.gguf"), "BF16");
   EXPECT_EQ(quant_in_name("x_F16.gguf"), "F16");
@@ -94,15 +95,30 @@ TEST(Choice, Best) {
                                       {"m-Q4_K_M.gguf", 40},
                                       {"m-Q3_K_M.gguf", 30},
                                       {"m-IQ3_M.gguf", 29},
-                                      {"m-Q2_K.gguf", 20}});
+                                      {"m-Q2_K.gguf", 20},
+                                      {"m-TQ1_0.gguf", 5}});
   std::string why;
-  EXPECT_EQ(choose_best(repo, 1000, why).quant, "Q4_K_M");
-  EXPECT_EQ(choose_best(repo, 39, why).quant, "Q3_K_M");
-  EXPECT_EQ(choose_best(repo, 29, why).quant, "Q2_K");  // IQ types are not read
-  EXPECT_EQ(choose_best(repo, 10, why).quant, "Q2_K");
+  const auto chosen = [&why](const Repository& in, MemoryRoom room) { return choose_best(in, room, why).quant; };
+  EXPECT_EQ(chosen(repo, {.bytes = 1000}), "Q4_K_M");
+  EXPECT_EQ(why, "the usual compromise of size and quality, and it fits this machine");
+  EXPECT_EQ(chosen(repo, {.bytes = 39}), "Q3_K_M");
+  EXPECT_EQ(why, "the best that fits this machine; Q4_K_M does not");
+  EXPECT_EQ(chosen(repo, {.bytes = 29}), "IQ3_M");
+  EXPECT_EQ(chosen(repo, {.bytes = 28}), "Q2_K");
+  EXPECT_EQ(chosen(repo, {.bytes = 10}), "Q2_K");  // ternary types are not read
   EXPECT_NE(why.find("too large"), std::string::npos) << why;
   const Repository two = repository({{"m-Q8_0.gguf", 80}, {"m-F16.gguf", 160}});
-  EXPECT_EQ(choose_best(two, 1000, why).quant, "Q8_0");
+  EXPECT_EQ(chosen(two, {.bytes = 1000}), "Q8_0");
+  // What the context takes, and what becomes of the weights in memory, count.
+  EXPECT_EQ(chosen(repo, {.bytes = 50, .beside = 10}), "Q4_K_M");
+  EXPECT_EQ(chosen(repo, {.bytes = 50, .beside = 11}), "Q3_K_M");
+  EXPECT_EQ(chosen(repo, {.bytes = 50, .beside = 10, .weight_bytes = 1.1}), "Q3_K_M");
+}
+
+TEST(Choice, MemoryOfSizesThatCannotBe) {
+  const MemoryRoom room{.bytes = 1000, .beside = UINT64_MAX, .weight_bytes = 1e30};
+  EXPECT_GT(room.need(UINT64_MAX), UINT64_MAX / 32);
+  EXPECT_EQ((MemoryRoom{.bytes = 0, .beside = 5, .weight_bytes = 2}).need(10), 25U);
 }
 
 }  // namespace

@@ -240,6 +240,40 @@ class Suite:
         self.check("a block that is missing", result.returncode == 1 and "deepseek_v32" in result.stderr and
                    "hf.co/user/tiny" in result.stderr and "/tmp" not in result.stderr, result.stderr)
 
+    def test_fit(self):
+        """Without a quantisation: what fits in memory with its context, told by headers."""
+        self.fresh()
+        data = (GOLDEN / "tiny_gguf" / "llama.gguf").read_bytes()
+        files = {"m-Q4_K_M.gguf": data, "m-Q8_0.gguf": data + bytes(len(data)), "m-Q3_K_M.gguf": data[:len(data) * 3 // 4],
+                 "m-IQ2_M.gguf": data[:len(data) // 2], "m-TQ1_0.gguf": data[:len(data) // 4]}
+        self.hub.repos["user/fit"] = fake_hub.Repo(files)
+        shown = json.loads(self.run("show", "user/fit", "--json").stdout or "{}")
+        need = {variant["quant"]: variant["memory"] for variant in shown.get("variants", [])}
+        self.check("a row for each", set(need) == {"Q4_K_M", "Q8_0", "Q3_K_M", "IQ2_M", "TQ1_0"}, need)
+        self.check("what is not read does not fit", [v["quant"] for v in shown["variants"] if not v["fits"]] == ["TQ1_0"], shown["variants"])
+        context = shown["memory"][0]["context"]
+        for what, memory, flags, quant, why in (
+                ("enough", need["Q4_K_M"], (), "Q4_K_M", "usual compromise"),
+                ("a byte too little", need["Q4_K_M"] - 1, (), "Q3_K_M", "best that fits this machine; Q4_K_M does not"),
+                ("of a shorter context", need["Q4_K_M"] - 1, ("--ctx-size", context // 2), "Q4_K_M", "usual compromise"),
+                ("little", need["IQ2_M"], (), "IQ2_M", "best that fits"),
+                ("none", 1, (), "IQ2_M", "too large for this machine")):
+            chosen = json.loads(self.run("show", "user/fit", "--json", "--memory", memory).stdout or "{}")
+            marked = [variant["quant"] for variant in chosen.get("variants", []) if variant["chosen"]]
+            self.check(f"show, {what}", flags or marked == [quant], marked)
+            result = self.pulls(f"memory: {what}", "user/fit", "--memory", memory, *flags, data=files[f"m-{quant}.gguf"],
+                                folder=f"user--fit@{quant.lower()}")
+            told = re.search(r"\((.*)\)\n  with a context of ([0-9,]+) tokens it takes (.*) of memory, (of|and there are) ", result.stderr)
+            self.check(f"and says why, {what}", told and why in told[1] and
+                       int(told[2].replace(",", "")) == (flags[1] if flags else context) and (told[4] == "of") == (memory > 1), result.stderr)
+        config = json.loads((GOLDEN / "tiny_moe" / "deepseek" / "config.json").read_text())
+        config |= {"architectures": ["DeepseekV32ForCausalLM"], "model_type": "deepseek_v32"}
+        self.hub.repos["user/new"] = fake_hub.Repo({"config.json": json.dumps(config).encode(),
+                                                    "model.safetensors": (GOLDEN / "tiny_moe" / "deepseek" / "model.safetensors").read_bytes()})
+        result = self.run("pull", "user/new")
+        self.check("what does not run is fetched with a warning", result.returncode == 0 and
+                   re.search(r"warning: this program does not run it: .*hf\.co/user/new.*deepseek_v32", result.stderr), result.stderr)
+
     def test_show_leaves_nothing(self):
         """Folders of processes that were killed go, those of living ones stay."""
         self.fresh()
