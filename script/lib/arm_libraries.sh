@@ -19,7 +19,7 @@ export PATH=$HOME/.cargo/bin:$PATH
 apt_for() {
   mkdir -p "$FOLDER/apt/lists/partial" "$FOLDER/apt/cache/archives/partial"
   touch "$FOLDER/apt/status"
-  apt-get -q -o APT::Architecture="$ARCHITECTURE" -o APT::Architectures="$ARCHITECTURE" -o APT::Sandbox::User= \
+  apt-get -q -o APT::Architecture="$ARCHITECTURE" -o APT::Architectures="$ARCHITECTURE" -o APT::Sandbox::User=root \
     -o Dir::State="$FOLDER/apt" -o Dir::State::status="$FOLDER/apt/status" -o Dir::Cache="$FOLDER/apt/cache" \
     -o Acquire::Languages=none "$@"
 }
