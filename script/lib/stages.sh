@@ -219,7 +219,7 @@ stage_tsan() {
   done
 }
 
-# The layers below text and cli, built for 64-bit Arm and run under emulation: a processor with every extension, and
+# The layers below api (text in the long form alone), built for 64-bit Arm and run under emulation: a processor with every extension, and
 # one of Armv8.0 without dot products. Under script/test without the tests that take longest there.
 stage_arm() {
   local cpu program programs=(kernels engine)
@@ -232,7 +232,7 @@ stage_arm() {
     return
   fi
   # Death tests start the program again, which takes an emulator that the kernel knows of.
-  if [[ -n $LONG ]]; then programs=(base formats kernels models engine) ARM_FILTER=([base]='-*DeathTest*'); fi
+  if [[ -n $LONG ]]; then programs=(base formats kernels models engine text) ARM_FILTER=([base]='-*DeathTest*'); fi
   build "$ARM" arm64 -DMINKE_TESTS=ON -- "${programs[@]/%/_tests}" || return 1
   for program in "${programs[@]}"; do
     for cpu in max cortex-a72; do

@@ -37,7 +37,7 @@ function(minke_rust_for_target reason)
   execute_process(COMMAND ${folder}/rustc --print target-libdir --target ${triple}
                   OUTPUT_VARIABLE own OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
   file(GLOB found ${own}/libstd-*.rlib)
-  set(flags --target ${triple})
+  set(flags --target ${triple} --config "target.${triple}.linker='${CMAKE_CXX_COMPILER}'")
   if(NOT found)
     list(GET CMAKE_FIND_ROOT_PATH 0 root)
     file(GLOB found ${root}/lib/rustlib/${triple}/lib/libstd-*.rlib)

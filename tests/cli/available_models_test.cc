@@ -132,9 +132,11 @@ TEST_F(GalleryFigures, SizesAreThoseOfTheShapeInTheQuantisation) {
       std::string recipe = quant == "safetensors" ? "bf16" : quant;
       std::transform(recipe.begin(), recipe.end(), recipe.begin(),
                      [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
-      if (recipe.starts_with("ud-")) continue;  // types chosen tensor by tensor
+      if (recipe.starts_with("ud-") || entry.files.contains(quant)) continue;  // types by tensor; what was measured
+      // Of small models the embedding, in more bits, is much of the whole.
+      const double most = entry.parameters < 1'000'000'000 ? 0.45 : 0.15;
       const std::uint64_t is = sizes(path, recipe).file_bytes;
-      EXPECT_LT(std::abs(off(entry.bytes(quant).value_or(0), is)), 0.15)
+      EXPECT_LT(std::abs(off(entry.bytes(quant).value_or(0), is)), most)
           << entry.name << " " << quant << ": " << entry.bytes(quant).value_or(0) << ", by its shape " << is;
     }
   }
@@ -144,6 +146,7 @@ TEST_F(GalleryFigures, MoreBitsAreMoreBytes) {
   for (const hub::GalleryEntry& entry : gallery_.entries()) {
     std::uint64_t before = 0;
     for (const std::string& quant : entry.quants) {
+      if (entry.files.contains(quant)) continue;  // beside estimates, which may be a fifth off
       const std::uint64_t bytes = entry.bytes(quant).value_or(0);
       EXPECT_GT(bytes, before) << entry.name << " " << quant;
       before = bytes;

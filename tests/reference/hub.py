@@ -260,7 +260,8 @@ class Suite:
                 ("little", need["IQ2_M"], (), "IQ2_M", "best that fits"),
                 ("none", 1, (), "IQ2_M", "too large for this machine")):
             if not flags:
-                chosen = json.loads(self.run("show", "user/fit", "--json", "--memory", memory).stdout or "{}")
+                chosen = json.loads(self.run("show", "user/fit", "--json", "--memory", memory,
+                                             env={"MINKE_MODELS": str(self.home / "empty")}).stdout or "{}")
                 marked = [variant["quant"] for variant in chosen.get("variants", []) if variant["chosen"]]
                 self.check(f"show, {what}", marked == [quant], marked)
             result = self.pulls(f"memory: {what}", "user/fit", "--memory", memory, *flags, data=files[f"m-{quant}.gguf"],
