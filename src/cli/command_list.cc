@@ -156,7 +156,8 @@ void add_rm_command(CLI::App& app, Session& session) {
   command->add_option("NAME", flags->name, "Store name, as \"minke list\" shows it")->required()->option_text("");
   command->add_flag("-f,--yes", flags->yes, "Do not ask");
   command->footer(
-      "Deletes the model's folder in the store. Of a model that is only linked (\"minke import\", the Hugging Face cache)\n"
+      "Deletes the model's folder in the store. Of a model that is only linked (\"minke import\", the Hugging Face "
+      "cache)\n"
       "the links go, and its files stay where they are.\n\n"
       "Examples:\n"
       "  minke rm smollm2\n"
