@@ -359,11 +359,13 @@ TEST(DiskCache, WhatIsTooMuchIsDropped) {
 
 // ---- kill -9
 
-/// Writes chain after chain until it is killed; how many blocks it was given is shared.
-[[noreturn]] void write_until_killed(const DiskCacheOptions& options, std::size_t bytes,
-                                     std::mt19937::result_type seed) {
+/// Writes chain after chain until it is killed; a byte to `begun` after the first.
+[[noreturn]] void write_until_killed(const DiskCacheOptions& options, std::size_t bytes, std::mt19937::result_type seed,
+                                     int begun) {
   std::mt19937 random(seed);
   DiskUser user(options, bytes);
+  user.offer_all(chain_of(static_cast<int>(random() % 40), 12, bytes));
+  if (::write(begun, "x", 1) != 1) std::abort();
   while (true) user.offer_all(chain_of(static_cast<int>(random() % 40), 1 + random() % 12, bytes));
 }
 
@@ -375,13 +377,22 @@ void kill_at_random_moments(int kills) {
   std::mt19937 random(11);
   std::size_t found = 0;
   for (int i = 0; i < kills; ++i) {
+    int begun[2];
+    ASSERT_EQ(::pipe(begun), 0);
     const pid_t child = ::fork();
     ASSERT_GE(child, 0);
-    if (child == 0) write_until_killed(options, kLarge, random());
+    if (child == 0) write_until_killed(options, kLarge, random(), begun[1]);
+    ::close(begun[1]);
+    // Half of them in the middle of writing however slow the machine is, half at any moment from their beginning on.
+    char byte = 0;
+    if (i % 2 == 0) {
+      ASSERT_EQ(::read(begun[0], &byte, 1), 1);
+    }
     std::this_thread::sleep_for(std::chrono::microseconds(random() % 40'000));
     ASSERT_EQ(::kill(child, SIGKILL), 0);
     int status = 0;
     ASSERT_EQ(::waitpid(child, &status, 0), child);
+    ::close(begun[0]);
     ASSERT_TRUE(WIFSIGNALED(status)) << "it ended by itself";
     if (!fs::exists(options.folder)) continue;  // it had not come that far
     DiskUser user(options, kLarge);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdint>
 #include <cstring>
 #include <memory>
 #include <string>
@@ -26,8 +27,12 @@ struct DiskBlock {
 };
 
 inline std::vector<std::byte> content_of(const base::Digest& name, std::size_t bytes) {
+  // By words of eight bytes: byte by byte, a sanitizer's build needs 10 ms for a block of 200 kB.
   std::vector<std::byte> data(bytes);
-  for (std::size_t i = 0; i < bytes; ++i) data[i] = name[i % name.size()] ^ static_cast<std::byte>(i / name.size());
+  std::uint64_t word = 0;
+  std::memcpy(&word, name.data(), sizeof word);
+  for (std::size_t i = 0; i < bytes; i += sizeof word, word = word * 6364136223846793005U + 1442695040888963407U)
+    std::memcpy(data.data() + i, &word, std::min(sizeof word, bytes - i));
   return data;
 }
 
