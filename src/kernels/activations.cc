@@ -8,19 +8,30 @@
 
 namespace minke::kernels {
 
-void Activations::Impl::Free::operator()(ActivationGroup* p) const noexcept { std::free(p); }
+namespace {
+
+template <typename T>
+T* allocate(std::size_t rows, std::size_t cols, std::uint64_t count) {
+  const std::uint64_t bytes = base::checked_mul(count == 0 ? 1 : count, sizeof(T), "activations");
+  void* const memory = std::aligned_alloc(alignof(T), static_cast<std::size_t>(bytes));
+  if (memory == nullptr)
+    throw base::Error(base::ErrorCode::out_of_memory,
+                      base::cat("could not get ", bytes, " bytes for ", rows, " rows of ", cols, " activations"),
+                      "use a smaller context or batch");
+  return static_cast<T*>(memory);
+}
+
+}  // namespace
+
+void Activations::Impl::Free::operator()(void* p) const noexcept { std::free(p); }
 
 Activations::Activations(std::size_t rows, std::size_t cols) : impl_(std::make_unique<Impl>()) {
   impl_->max_rows = rows;
   impl_->max_groups = cols / kGroupInputs + (cols % kGroupInputs != 0 ? 1 : 0);
-  const std::uint64_t count = base::checked_mul(impl_->max_rows, impl_->max_groups, "activations");
-  const std::uint64_t bytes = base::checked_mul(count == 0 ? 1 : count, sizeof(ActivationGroup), "activations");
   impl_->groups.reset(
-      static_cast<ActivationGroup*>(std::aligned_alloc(alignof(ActivationGroup), static_cast<std::size_t>(bytes))));
-  if (impl_->groups == nullptr)
-    throw base::Error(base::ErrorCode::out_of_memory,
-                      base::cat("could not get ", bytes, " bytes for ", rows, " rows of ", cols, " activations"),
-                      "use a smaller context or batch");
+      allocate<ActivationGroup>(rows, cols, base::checked_mul(rows, impl_->max_groups, "activations")));
+  const std::uint64_t lines = base::checked_mul(rows, cols / kActivationBlock * kBlockLines, "activations");
+  impl_->lines.reset(allocate<ActivationLine>(rows, cols, base::checked_add(lines, kActivationRows, "activations")));
 }
 
 Activations::Activations() = default;

@@ -205,6 +205,9 @@ inline constexpr CodecSpec kCodecs[] = {
     {formats::DType::mxfp4, ScaleForm::exponent, Codebook::e2m1, 32, 32, 4, 0, 128, 16},
 };
 
+/// Whether 256 inputs share one float, the rest of their scales being integers.
+constexpr bool has_integer_blocks(const CodecSpec& spec) { return spec.block == 256; }
+
 /// What a stored integer (or code) multiplies its scale by.
 constexpr int code_value(const CodecSpec& spec, std::uint8_t q) {
   return (spec.codebook == Codebook::none ? q : kCodebooks[static_cast<std::size_t>(spec.codebook)].v[q]) - spec.zero;

@@ -58,11 +58,12 @@ std::string missing_here(Isa isa) {
     need(__builtin_cpu_supports("avx512vnni") != 0, "AVX512_VNNI");
   }
   if (isa == Isa::amx) {
-    // Leaf 7, EDX: bit 24 the tiles, bit 25 their integer products. Clang 16 has names for neither.
+    // Leaf 7, EDX: bit 24 the tiles, bit 25 their integer products, bit 22 those of BF16. Clang 16 has no names for them.
     const bool known = __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0;
     const bool tiles = known && (edx >> 24 & 1U) != 0, products = known && (edx >> 25 & 1U) != 0;
     missing.need(tiles, "AMX-TILE");
     missing.need(products, "AMX-INT8");
+    missing.need(known && (edx >> 22 & 1U) != 0, "AMX-BF16");
     if (tiles && products) missing.need(may_use_tiles(), "the kernel's permission to use AMX");
   }
   return missing.text();
@@ -73,6 +74,8 @@ const KernelTable& amx_table() {
     KernelTable both = kAvx512Table;
     both.name = kAmxTable.name;
     both.linear_bytes = kAmxTable.linear_bytes;
+    both.linear_blocks = kAmxTable.linear_blocks;
+    both.quantize_blocks = kAmxTable.quantize_blocks;
     return both;
   }();
   return table;
@@ -183,11 +186,7 @@ const KernelTable& kernel_table(Isa isa) {
   return table_of(isa);
 }
 
-Isa best_isa() {
-  std::vector<Isa> isas = available_isas();
-  std::erase(isas, Isa::amx);
-  return isas.back();
-}
+Isa best_isa() { return available_isas().back(); }
 
 std::string_view name(const KernelTable& table) { return table.name; }
 

@@ -24,7 +24,7 @@ std::vector<Isa> available_isas();
 
 /// The table of an instruction set. Error(unsupported) saying what is missing when it cannot run here.
 const KernelTable& kernel_table(Isa isa);
-/// The best one that runs here; never amx, until it has run on a machine that has it.
+/// The best one that runs here.
 Isa best_isa();
 
 /// The table's name, e.g. "avx512+vnni", as printed at start.

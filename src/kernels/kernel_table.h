@@ -25,9 +25,26 @@ struct alignas(64) ActivationGroup {
 };
 static_assert(sizeof(ActivationGroup) == 64);
 
+/// Below this, 127 / max |x| would overflow or lose precision; such activations count as zeros.
+inline constexpr float kSmallestMax = 0x1p-96F;
+
 /// Rows are interleaved by this many: group g of rows 16 b .. 16 b + n - 1 (n = 16, fewer in the last block)
 /// lies at ((16 b * groups) + g * n), so that a product over a block of rows reads memory in order.
 inline constexpr std::size_t kActivationRows = 16;
+
+/// 256 activations of one row in `fast`, where a table has linear_blocks: x[i] ~ scale * q[i], as six lines: four of
+/// q; of the sums of 16 q what is a multiple of 32 and what is left, as BF16; BlockTail. Line l of rows 16 i .. 16 i +
+/// n - 1 (n = 16, fewer in the last) lies at l * n + row. Blocks follow each other as groups do (kActivationRows).
+struct alignas(64) ActivationLine {
+  std::byte bytes[64];
+};
+inline constexpr std::size_t kActivationBlock = 256, kBlockQLines = 4, kBlockLines = 6;
+struct alignas(64) BlockTail {
+  float scale;  ///< max |x| / 127; NaN when an x is not finite
+  std::int32_t unused[7];
+  std::int16_t sum[16];  ///< of 16 q each
+};
+static_assert(sizeof(BlockTail) == sizeof(ActivationLine));
 
 /// Some tiles of a packed matrix (codec.h has their layout) and the outputs they give.
 struct LinearTask {
@@ -44,6 +61,7 @@ struct LinearTask {
   const float* x = nullptr;  ///< linear_float: [rows][ldx]
   std::size_t ldx = 0;
   const ActivationGroup* groups = nullptr;  ///< linear_bytes: [rows / 16][cols / 32][16]
+  const ActivationLine* lines = nullptr;    ///< linear_blocks: [rows / 16][cols / 256][6][16]
 };
 
 struct KernelTable {
@@ -61,6 +79,14 @@ struct KernelTable {
   /// One row of `cols` values, padded with zeros to whole groups; group g is written at out[g * stride].
   void (*quantize_row)(const float* x, std::size_t cols, ActivationGroup* out, std::size_t stride) noexcept;
 
+  // linear_blocks.inl, quantize_blocks.inl; null where the others are the faster ones.
+  /// As linear_bytes for types with has_integer_blocks(). Per output and block of 256 inputs, ascending: p = sum over
+  /// sub-groups of integer scale * integer dot, in 32 bits; t = float(p) * d; with minima t = fma(float(sum of minimum
+  /// * sum of q), -dmin, t); acc = fma(t, x scale, acc). Then the bias.
+  void (*linear_blocks)(const LinearTask& task) noexcept = nullptr;
+  /// `blocks` whole blocks of one row; line l of block b is written at out[(b * 6 + l) * stride].
+  void (*quantize_blocks)(const float* x, std::size_t blocks, ActivationLine* out, std::size_t stride) noexcept = nullptr;
+
   // elementwise.inl, attention.inl
   RowKernels rows;
 };
@@ -69,6 +95,8 @@ struct KernelTable {
 struct TilesTable {
   const char* name;
   void (*linear_bytes)(const LinearTask& task) noexcept;
+  void (*linear_blocks)(const LinearTask& task) noexcept;
+  void (*quantize_blocks)(const float* x, std::size_t blocks, ActivationLine* out, std::size_t stride) noexcept;
 };
 
 extern const KernelTable kScalarTable;

@@ -166,13 +166,20 @@ class Ops {
   /// Tiles [tile, tile + tile_count) of the rows [row, row + rows) of one product.
   void linear_task(const Product& product, std::size_t tile, std::size_t tile_count, std::size_t row,
                    std::size_t rows) const;
+  /// What `out` will hold, nothing quantised yet.
+  void set_up(const RowBlock& block, std::size_t cols, std::size_t ldx, Activations& out) const;
   /// Columns [begin, end), begin a multiple of 32, of rows [row, row + rows) of a block, y its fp32 rows.
   void quantise(const RowBlock& block, std::size_t ldx, std::size_t row, std::size_t rows, std::size_t begin,
                 std::size_t end, Activations& out) const;
   void merge_parts(const KvLayout& layout, std::span<const RowRef> rows, std::size_t heads, std::size_t splits,
                    float* parts, float* out, std::size_t ldo) const;
   template <typename AnyProduct, typename Task>
-  void run_products(std::span<AnyProduct> products, std::size_t passes, const Task& task) const;
+  void run_products(std::span<AnyProduct> products, std::size_t passes, std::size_t tiles_together,
+                    const Task& task) const;
+  void gated_task(const GatedProduct& p, std::size_t tile, std::size_t tiles, std::size_t row, std::size_t rows) const;
+  /// Outputs [begin, end) of rows [row, row + rows) as the activations of the next product.
+  void quantise_gated(const GatedProduct& p, std::size_t row, std::size_t rows, std::size_t begin,
+                      std::size_t end) const;
 
   const KernelTable* table_;
   base::ThreadPool* pool_;

@@ -26,10 +26,7 @@ void Ops::prepare(std::span<const RowBlock> blocks, std::size_t cols, std::size_
   const std::size_t groups = divide_up(cols, kGroupInputs);
   const std::size_t rows = blocks.empty() ? 0 : blocks.back().first + blocks.back().rows;
   assert(rows <= a.max_rows && groups <= a.max_groups && ldx >= cols);
-  a.block = blocks.empty() ? RowBlock{} : blocks.front();
-  a.cols = cols;
-  a.ldx = ldx;
-  a.quantised = numerics_ == Numerics::fast;
+  set_up(blocks.empty() ? RowBlock{} : blocks.front(), cols, ldx, out);
   if (!a.quantised) return;
 
   if (rows * groups <= kGroupsPerTask) {
@@ -46,6 +43,15 @@ void Ops::prepare(std::span<const RowBlock> blocks, std::size_t cols, std::size_
   }
 }
 
+void Ops::set_up(const RowBlock& block, std::size_t cols, std::size_t ldx, Activations& out) const {
+  Activations::Impl& a = *out.impl_;
+  a.block = block;
+  a.cols = cols;
+  a.ldx = ldx;
+  a.quantised = numerics_ == Numerics::fast;
+  a.in_blocks = a.quantised && table_->linear_blocks != nullptr && cols % kActivationBlock == 0;
+}
+
 void Ops::quantise(const RowBlock& block, std::size_t ldx, std::size_t row, std::size_t rows, std::size_t begin,
                    std::size_t end, Activations& out) const {
   const Activations::Impl& a = *out.impl_;
@@ -56,6 +62,9 @@ void Ops::quantise(const RowBlock& block, std::size_t ldx, std::size_t row, std:
     const std::size_t stride = std::min(kActivationRows, block.rows - first);
     table_->quantize_row(block.x + r * ldx + begin, end - begin,
                          to + first * groups + begin / kGroupInputs * stride + (r - first), stride);
+    if (a.in_blocks)
+      table_->quantize_blocks(block.x + r * ldx + begin, (end - begin) / kActivationBlock,
+                              a.lines_at(block.first + first, begin / kActivationBlock, stride) + (r - first), stride);
   }
 }
 
@@ -79,7 +88,12 @@ void Ops::linear_task(const Product& product, std::size_t tile, std::size_t tile
   task.x = product.block.x + row * a.ldx;
   task.ldx = a.ldx;
   task.groups = a.groups.get() + (product.block.first + row) * groups;
-  reads_floats(w) ? table_->linear_float(task) : table_->linear_bytes(task);
+  if (reads_floats(w)) return table_->linear_float(task);
+  if (a.in_blocks && has_integer_blocks(*find_codec(w.dtype()))) {
+    task.lines = a.lines_at(product.block.first + row);
+    return table_->linear_blocks(task);
+  }
+  table_->linear_bytes(task);
 }
 
 bool Ops::reads_floats(const PackedMatrix& w) const noexcept {

@@ -35,19 +35,20 @@ struct CutAim {
   std::size_t work = 0;              ///< multiply-adds of a task
   std::size_t least_row_blocks = 1;  ///< of a task: fewer decode the same weights more often
   std::size_t nodes = 1;
+  std::size_t tiles_together = kTilesTogether;
 };
 
 Cut cut_product(const PackedMatrix& w, std::size_t rows, std::size_t passes, const CutAim& aim) {
   Cut cut;
   if (rows == 0) return cut;
-  const std::size_t pairs = node_tiles(w.rows(), aim.nodes) / kTilesTogether;
-  const std::size_t pair_work = std::max<std::size_t>(1, kGroupInputs * w.cols() * rows * passes);
-  const std::size_t pairs_per_task = std::clamp<std::size_t>(aim.work / pair_work, 1, pairs);
-  cut.tiles_per_task = pairs_per_task * kTilesTogether;
-  cut.tile_tasks = divide_up(pairs, pairs_per_task);
+  const std::size_t runs = divide_up(node_tiles(w.rows(), aim.nodes), aim.tiles_together);
+  const std::size_t run_work = std::max<std::size_t>(1, aim.tiles_together * kTileOutputs * w.cols() * rows * passes);
+  const std::size_t runs_per_task = std::clamp<std::size_t>(aim.work / run_work, 1, runs);
+  cut.tiles_per_task = runs_per_task * aim.tiles_together;
+  cut.tile_tasks = divide_up(runs, runs_per_task);
   const std::size_t row_blocks = divide_up(rows, kActivationRows);
   const std::size_t most_parts = divide_up(row_blocks, aim.least_row_blocks);
-  const std::size_t row_parts = std::clamp<std::size_t>(pair_work / aim.work, 1, most_parts);
+  const std::size_t row_parts = std::clamp<std::size_t>(run_work / aim.work, 1, most_parts);
   cut.rows_per_task = divide_up(row_blocks, row_parts) * kActivationRows;
   cut.row_tasks = divide_up(rows, cut.rows_per_task);
   return cut;
@@ -58,7 +59,8 @@ Cut cut_product(const PackedMatrix& w, std::size_t rows, std::size_t passes, con
 /// Cuts every product into tasks of about equal work and runs task(product, tile, tiles, row, rows) for each. How it
 /// is cut changes no bit: a task computes whole outputs.
 template <typename AnyProduct, typename Task>
-void Ops::run_products(std::span<AnyProduct> products, std::size_t passes, const Task& task) const {
+void Ops::run_products(std::span<AnyProduct> products, std::size_t passes, std::size_t tiles_together,
+                       const Task& task) const {
   std::size_t total = 0, pairs = 0;
   for (const AnyProduct& p : products) {
     if (p.block.rows == 0) continue;
@@ -67,7 +69,8 @@ void Ops::run_products(std::span<AnyProduct> products, std::size_t passes, const
   }
   const CutAim aim{.work = std::max(kWorkPerTask, total / (pool_->size() * kTasksPerThread)),
                    .least_row_blocks = pairs < 2 * pool_->size() ? 1 : kRowBlocksTogether,
-                   .nodes = pool_->nodes()};
+                   .nodes = pool_->nodes(),
+                   .tiles_together = tiles_together};
   std::size_t tasks = 0;
   for (AnyProduct& p : products) {
     p.first_task = tasks;
@@ -94,7 +97,7 @@ void Ops::run_products(std::span<AnyProduct> products, std::size_t passes, const
 }
 
 void Ops::linear(std::span<Product> products) const {
-  run_products(products, 1,
+  run_products(products, 1, kTilesTogether,
                [&](const Product& p, std::size_t tile, std::size_t tiles, std::size_t row, std::size_t rows) {
                  assert(p.weight->cols() == p.x->impl_->cols && p.ldy >= p.weight->rows());
                  linear_task(p, tile, tiles, row, rows);
@@ -104,32 +107,48 @@ void Ops::linear(std::span<Product> products) const {
 void Ops::begin(const float* x, std::size_t rows, std::size_t cols, std::size_t ldx, Activations& out) const {
   Activations::Impl& a = *out.impl_;
   assert(rows <= a.max_rows && divide_up(cols, kGroupInputs) <= a.max_groups && ldx >= cols);
-  a.block = {.x = x, .first = 0, .rows = rows};
-  a.cols = cols;
-  a.ldx = ldx;
-  a.quantised = numerics_ == Numerics::fast;
+  set_up({.x = x, .first = 0, .rows = rows}, cols, ldx, out);
 }
 
 void Ops::gated(std::span<GatedProduct> products) const {
-  run_products(
-      products, 2, [&](const GatedProduct& p, std::size_t tile, std::size_t tiles, std::size_t row, std::size_t rows) {
-        assert(p.gate->rows() == p.up->rows() && p.gate->rows() == p.out->impl_->cols);
-        rows = std::min(rows, p.block.rows - row);
-        Product half{.x = p.x, .block = p.block, .weight = p.gate, .bias = p.gate_bias, .y = p.gate_y, .ldy = p.ldy};
-        linear_task(half, tile, tiles, row, rows);
-        half.weight = p.up;
-        half.bias = p.up_bias;
-        half.y = p.up_y;
-        linear_task(half, tile, tiles, row, rows);
-        const std::size_t begin = tile * kTileOutputs;
-        const std::size_t end = std::min(p.gate->rows(), begin + tiles * kTileOutputs);
-        for (std::size_t r = row; r < row + rows; ++r) {
-          float* gate = p.gate_y + r * p.ldy + begin;
-          table_->rows.swiglu(gate, p.up_y + r * p.ldy + begin, end - begin, gate);
-        }
-        const RowBlock block{.x = p.gate_y, .first = p.out_first, .rows = p.block.rows};
-        if (p.out->impl_->quantised) quantise(block, p.ldy, row, rows, begin, end, *p.out);
-      });
+  // A task may quantise its outputs when they are whole groups, or blocks where those are wanted.
+  const bool in_blocks = !products.empty() && products.front().out->impl_->in_blocks;
+  const bool at_once = !in_blocks || pool_->nodes() == 1;
+  run_products(products, 2, in_blocks && at_once ? kActivationBlock / kTileOutputs : kTilesTogether,
+               [&](const GatedProduct& p, std::size_t tile, std::size_t tiles, std::size_t row, std::size_t rows) {
+                 rows = std::min(rows, p.block.rows - row);
+                 gated_task(p, tile, tiles, row, rows);
+                 const std::size_t begin = tile * kTileOutputs;
+                 if (at_once)
+                   quantise_gated(p, row, rows, begin, std::min(p.gate->rows(), begin + tiles * kTileOutputs));
+               });
+  if (at_once) return;
+  pool_->run(products.size(), [&](std::size_t i) {
+    quantise_gated(products[i], 0, products[i].block.rows, 0, products[i].gate->rows());
+  });
+}
+
+void Ops::gated_task(const GatedProduct& p, std::size_t tile, std::size_t tiles, std::size_t row,
+                     std::size_t rows) const {
+  assert(p.gate->rows() == p.up->rows() && p.gate->rows() == p.out->impl_->cols);
+  Product half{.x = p.x, .block = p.block, .weight = p.gate, .bias = p.gate_bias, .y = p.gate_y, .ldy = p.ldy};
+  linear_task(half, tile, tiles, row, rows);
+  half.weight = p.up;
+  half.bias = p.up_bias;
+  half.y = p.up_y;
+  linear_task(half, tile, tiles, row, rows);
+  const std::size_t begin = tile * kTileOutputs;
+  const std::size_t end = std::min(p.gate->rows(), begin + tiles * kTileOutputs);
+  for (std::size_t r = row; r < row + rows; ++r) {
+    float* gate = p.gate_y + r * p.ldy + begin;
+    table_->rows.swiglu(gate, p.up_y + r * p.ldy + begin, end - begin, gate);
+  }
+}
+
+void Ops::quantise_gated(const GatedProduct& p, std::size_t row, std::size_t rows, std::size_t begin,
+                         std::size_t end) const {
+  const RowBlock block{.x = p.gate_y, .first = p.out_first, .rows = p.block.rows};
+  if (p.out->impl_->quantised) quantise(block, p.ldy, row, rows, begin, end, *p.out);
 }
 
 void Ops::gather(const Activations& from, std::span<const RowBlock> blocks, const std::uint32_t* sources, bool floats,
@@ -152,6 +171,11 @@ void Ops::gather(const Activations& from, std::span<const RowBlock> blocks, cons
       const std::size_t stride = std::min(kActivationRows, block.rows - first);
       ActivationGroup* put = to + first * groups + (r - first);
       for (std::size_t g = 0; g < groups; ++g) put[g * stride] = in[g * source_stride];
+      if (!a.in_blocks) continue;
+      const ActivationLine* line = a.lines_at(source_first) + (source - source_first);
+      ActivationLine* to_line = out.impl_->lines_at(block.first + first) + (r - first);
+      for (std::size_t l = 0; l < a.cols / kActivationBlock * kBlockLines; ++l)
+        to_line[l * stride] = line[l * source_stride];
     }
   };
   pool_->run(blocks.size(), one_block);

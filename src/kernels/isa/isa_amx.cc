@@ -7,6 +7,9 @@
 #include "kernels/isa/linear_rows.inl"
 #include "kernels/isa/linear_bytes.inl"
 #include "kernels/isa/linear_tiles.inl"
+#include "kernels/isa/linear_blocks.inl"
+#include "kernels/isa/quantize_blocks.inl"
+#include "kernels/isa/linear_block_tiles.inl"
 // clang-format on
 
 namespace minke::kernels {
@@ -14,6 +17,8 @@ namespace minke::kernels {
 constinit const TilesTable kAmxTable = {
     .name = "avx512+vnni+amx",
     .linear_bytes = &linear_bytes_on_tiles<AmxTiles, kAvx512Table>,
+    .linear_blocks = &linear_blocks_on_tiles<AmxTiles>,
+    .quantize_blocks = &quantize_blocks,
 };
 
 }  // namespace minke::kernels

@@ -2,8 +2,7 @@
 
 namespace {
 
-/// Below this, 127 / max would overflow or lose precision; such a group counts as zeros.
-constexpr float kSmallestMax = 0x1p-96F;
+using minke::kernels::kSmallestMax;
 
 void quantize_group(Simd::F a, Simd::F b, minke::kernels::ActivationGroup* out) {
   // Bit patterns of |x| order like the values, with NaN above infinity: nothing is lost in the maximum.

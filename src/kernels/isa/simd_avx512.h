@@ -79,6 +79,7 @@ struct Simd {
   static I set1_int(std::int32_t x) { return _mm512_set1_epi32(x); }
   static I add_int(I a, I b) { return _mm512_add_epi32(a, b); }
   static I sub_int(I a, I b) { return _mm512_sub_epi32(a, b); }
+  static I mul_int(I a, I b) { return _mm512_mullo_epi32(a, b); }
   static I and_int(I a, I b) { return _mm512_and_si512(a, b); }
   static I max_int(I a, I b) { return _mm512_max_epi32(a, b); }
   static std::int32_t reduce_max_int(I a) {
@@ -126,6 +127,22 @@ struct Simd {
   }
   static B lookup(const std::uint8_t* table, B a) {
     return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(load128(table)), a);
+  }
+  /// As simd_scalar.h.
+  template <int kZero>
+  static void scale_bytes(B w, I scale, B& high, B& low) {
+    const I bytes = _mm512_set1_epi16(0xff);
+    const I pairs = _mm512_or_si512(_mm512_slli_epi32(scale, 16), _mm512_and_si512(scale, _mm512_set1_epi32(0xffff)));
+    I even = _mm512_and_si512(w, bytes), odd = _mm512_srli_epi16(w, 8);
+    if constexpr (kZero != 0) {
+      even = _mm512_sub_epi16(even, _mm512_set1_epi16(kZero));
+      odd = _mm512_sub_epi16(odd, _mm512_set1_epi16(kZero));
+    }
+    even = _mm512_mullo_epi16(even, pairs);
+    odd = _mm512_mullo_epi16(odd, pairs);
+    constexpr int kFirstWhereSet = 0xca;  // a ? b : c
+    high = _mm512_ternarylogic_epi32(bytes, _mm512_srli_epi16(even, 8), odd, kFirstWhereSet);
+    low = _mm512_ternarylogic_epi32(bytes, even, _mm512_slli_epi16(odd, 8), kFirstWhereSet);
   }
   template <int kByte>
   static I byte_of(B a) {

@@ -155,6 +155,11 @@ struct Simd {
       a.v[i] = static_cast<std::int32_t>(static_cast<std::uint32_t>(a.v[i]) - static_cast<std::uint32_t>(b.v[i]));
     return a;
   }
+  static I mul_int(I a, I b) {
+    for (int i = 0; i < 16; ++i)
+      a.v[i] = static_cast<std::int32_t>(static_cast<std::uint32_t>(a.v[i]) * static_cast<std::uint32_t>(b.v[i]));
+    return a;
+  }
   static I and_int(I a, I b) {
     for (int i = 0; i < 16; ++i) a.v[i] &= b.v[i];
     return a;
@@ -250,6 +255,15 @@ struct Simd {
   static B lookup(const std::uint8_t* table, B a) {
     for (std::uint8_t& byte : a.v) byte = table[byte];
     return a;
+  }
+  /// (byte - kZero) times its lane's scale, in 16 bits: the upper byte, the lower.
+  template <int kZero>
+  static void scale_bytes(B w, I scale, B& high, B& low) {
+    for (int i = 0; i < 64; ++i) {
+      const auto product = static_cast<std::uint32_t>((w.v[i] - kZero) * scale.v[i / 4]);
+      high.v[i] = static_cast<std::uint8_t>(product >> 8);
+      low.v[i] = static_cast<std::uint8_t>(product);
+    }
   }
   /// Byte kByte (0..3) of each lane.
   template <int kByte>

@@ -70,14 +70,14 @@ struct Scales {
     Simd::store_bytes(wide + 192, Simd::or_bytes(Simd::move_bits<4, 0x0f>(low1), Simd::move_bits<2, 0x30>(high)));
   }
 
-  /// Of sub-group i of the block. The products are exact, so their order does not matter.
-  [[gnu::always_inline]] Simd::F scale(std::size_t i) const {
+  /// Of sub-group i of the block: the integer that multiplies `d`, up to 255 in magnitude.
+  [[gnu::always_inline]] Simd::I integer(std::size_t i) const {
     if constexpr (C::kForm == ScaleForm::six_bit_min) {
-      return Simd::mul(d, Simd::to_float(Simd::widen_u8(wide + 16 * i)));
+      return Simd::widen_u8(wide + 16 * i);
     } else if constexpr (C::kForm == ScaleForm::four_bit_min) {
-      return Simd::mul(d, Simd::to_float(Simd::and_int(Simd::widen_u8(at + 64 + 16 * i), Simd::set1_int(15))));
+      return Simd::and_int(Simd::widen_u8(at + 64 + 16 * i), Simd::set1_int(15));
     } else if constexpr (C::kForm == ScaleForm::six_bit) {
-      return Simd::mul(d, Simd::to_float(Simd::sub_int(Simd::widen_u8(wide + 16 * i), Simd::set1_int(32))));
+      return Simd::sub_int(Simd::widen_u8(wide + 16 * i), Simd::set1_int(32));
     } else if constexpr (C::kForm == ScaleForm::odd_nibble) {
       const Simd::I two = Simd::widen_u8(at + 32 + 16 * (i / 2));
       return odd(i % 2 == 0 ? Simd::and_int(two, Simd::set1_int(15)) : Simd::template shift_right<4>(two));
@@ -85,22 +85,26 @@ struct Scales {
       const Simd::I high = Simd::template shift_right<4>(Simd::widen_u8(at + 32 + 32 * i + 16));
       return odd(Simd::and_int(high, Simd::set1_int(7)));
     } else {
-      return Simd::mul(d, Simd::to_float(Simd::widen_i8(reinterpret_cast<const std::int8_t*>(at + 32 + 16 * i))));
+      return Simd::widen_i8(reinterpret_cast<const std::int8_t*>(at + 32 + 16 * i));
     }
   }
-  /// d (2 s + 1)
-  [[gnu::always_inline]] Simd::F odd(Simd::I s) const {
-    return Simd::mul(d, Simd::to_float(Simd::add_int(Simd::add_int(s, s), Simd::set1_int(1))));
+  /// 2 s + 1
+  static Simd::I odd(Simd::I s) { return Simd::add_int(Simd::add_int(s, s), Simd::set1_int(1)); }
+  /// The integer that multiplies `m`.
+  [[gnu::always_inline]] Simd::I minimum(std::size_t i) const {
+    if constexpr (C::kForm == ScaleForm::six_bit_min) {
+      return Simd::widen_u8(wide + 128 + 16 * i);
+    } else {
+      static_assert(C::kForm == ScaleForm::four_bit_min);
+      return Simd::template shift_right<4>(Simd::widen_u8(at + 64 + 16 * i));
+    }
   }
+  /// The products are exact, so their order does not matter.
+  [[gnu::always_inline]] Simd::F scale(std::size_t i) const { return Simd::mul(d, Simd::to_float(integer(i))); }
   /// What is added to scale * integer.
   [[gnu::always_inline]] Simd::F offset(std::size_t i) const {
-    if constexpr (C::kForm == ScaleForm::six_bit_min) {
-      return Simd::mul(m, Simd::to_float(Simd::widen_u8(wide + 128 + 16 * i)));
-    } else if constexpr (C::kForm == ScaleForm::four_bit_min) {
-      return Simd::mul(m, Simd::to_float(Simd::template shift_right<4>(Simd::widen_u8(at + 64 + 16 * i))));
-    } else {
-      return Simd::zero();
-    }
+    if constexpr (C::kOffset) return Simd::mul(m, Simd::to_float(minimum(i)));
+    return Simd::zero();
   }
 };
 

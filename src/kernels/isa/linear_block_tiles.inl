@@ -1,0 +1,285 @@
+// Products of blocks of 256 int8 activations on matrix tiles (Intel AMX, or the tests' twin of it). Included after
+// linear_blocks.inl and linear_tiles.inl by the files that have a Tiles type.
+//
+// A weight times the integer of its scale has at most 13 bits and a sign. It is split into a signed high and an
+// unsigned low byte, and both are summed over all 256 inputs by tiles: two products of 16 x 16 x 64 for what would be
+// two of 16 x 16 x 32 with a scale between, but the sums leave the tiles once in 256 inputs, not once in 32. That is
+// what counts. Measured (Xeon of the Granite Rapids class, 3.2 GHz, one thread, operands in the first-level cache):
+//   - a product of 16 rows takes 16 cycles, however few inputs;
+//   - fp32 multiply-adds of 64 bytes go at one a cycle, not two, while products run: 64 of them beside one product take
+//     64 cycles (integer additions still go at two);
+//   - a tile stored right behind its last product costs 29 cycles, stored two products later 17, both together.
+// Scaled in each group of 32, 8192 multiply-adds cannot take less than 48 cycles (Q4_K) and took 80; this way 33.
+
+namespace {
+
+using minke::kernels::kActivationRows;
+
+/// Rows that share decoded weights: decoding 256 inputs takes about as long as multiplying 24 rows.
+constexpr std::size_t kTileChunkRows = 512;
+static_assert(kTileChunkRows % (2 * kActivationRows) == 0);
+/// Tiles of weights that are multiplied together, so that activations, which come from the second-level cache, are
+/// read half as often as weights, which are in the first.
+constexpr std::size_t kPairTiles = 2, kPairOutputs = 16 * kPairTiles;
+/// Activations that should stay in the second-level cache while a task's tiles pass by.
+constexpr std::size_t kRangeBytes = std::size_t{5} << 18;
+
+/// Which tile is what: sums of a pair's high bytes, of its low bytes; rows and weights, in turn.
+enum : int { kHigh0, kHigh1, kLow0, kLow1, kRows0, kRows1, kWeights0, kWeights1 };
+
+inline TileConfig block_tile_config() {
+  TileConfig config{};
+  config.palette = 1;
+  for (int tile = 0; tile < 8; ++tile) {
+    config.rows[tile] = 16;
+    config.row_bytes[tile] = 64;
+  }
+  return config;
+}
+
+/// 256 inputs of a tile's 16 outputs as operands; what `minima` are multiplied with is what sum_limbs() makes.
+struct DecodedBlock {
+  Simd::B high[4][16], low[4][16];
+  Simd::I minima[16];  ///< per 16 inputs, twice as BF16
+  Simd::F d, m;
+};
+
+template <typename C>
+void decode_block(const TilePart<C>& part, DecodedBlock& out) {
+  const Scales<C> scales(part.scales);
+  out.d = scales.d;
+  if constexpr (C::kOffset) out.m = scales.m;
+  for (std::size_t g = 0; g < kPartGroups; ++g) {
+    Simd::B w[8];
+    decode_group_of<C>(part, g, w);
+#pragma GCC unroll 2
+    for (std::size_t p = 0; p < C::kParts; ++p) {
+      const Simd::I scale = scales.integer(g * C::kParts + p);
+#pragma GCC unroll 8
+      for (std::size_t s = p * C::kSteps; s < (p + 1) * C::kSteps; ++s) {
+        const std::size_t at = g % 2 * 8 + s;
+        Simd::template scale_bytes<C::kZero>(w[s], scale, out.high[g / 2][at], out.low[g / 2][at]);
+      }
+    }
+  }
+  if constexpr (C::kOffset) {
+    for (std::size_t i = 0; i < 16; ++i) {
+      const Simd::I bits = Simd::as_int(Simd::to_float(scales.minimum(i * C::kParts / 2)));
+      out.minima[i] = Simd::add_int(bits, Simd::template shift_right<16>(bits));
+    }
+  }
+}
+
+/// A block of rows on its way through the tiles. One of fewer than 16 rows is read as if it had them; what comes of
+/// those is written where nothing is kept.
+struct Pass {
+  const ActivationLine* x;
+  std::size_t stride;
+  std::size_t row;  ///< the first, of the chunk
+};
+
+struct BlockTilesScratch {
+  alignas(64) float sums[kTileChunkRows][kPairOutputs];
+  alignas(64) float minima[kTileChunkRows][kPairOutputs];
+  alignas(64) std::int32_t ring[3][4][16][16];
+  DecodedBlock w[kPairTiles];
+};
+
+/// A pair of tiles' block of inputs times a chunk of rows: pass p's products run beside the scaling of pass p - 2.
+template <bool kOffset, typename Tiles>
+class BlockTiles {
+ public:
+  BlockTiles(Tiles& tiles, BlockTilesScratch& scratch) : tiles_(tiles), s_(scratch) {}
+
+  void run(const BlockRows& x, std::size_t b, std::size_t rows) {
+    if constexpr (kOffset) sum_minima_of(x, b, rows);
+    const std::size_t passes = (rows + kActivationRows - 1) / kActivationRows;
+    Pass pass[3];
+    for (std::size_t p = 0; p < passes; ++p) {
+      Pass& now = pass[p % 3];
+      now = pass_at(x, b, rows, p * kActivationRows);
+      if (p < 2) {
+        multiply<false>(p, now, now);
+      } else {
+        multiply<true>(p, now, pass[(p - 2) % 3]);
+      }
+    }
+    tiles_.template store<kLow0>(s_.ring[(passes - 1) % 3][kLow0], 64);
+    tiles_.template store<kLow1>(s_.ring[(passes - 1) % 3][kLow1], 64);
+    if (passes >= 2) scale_all(passes - 2, pass[(passes - 2) % 3]);
+    scale_all(passes - 1, pass[(passes - 1) % 3]);
+  }
+
+ private:
+  static Pass pass_at(const BlockRows& x, std::size_t b, std::size_t rows, std::size_t row) {
+    const std::size_t stride = rows - row < kActivationRows ? rows - row : kActivationRows;
+    return {x.at(row, b, stride), stride, row};
+  }
+
+  template <int kFirst>
+  void minima_of_rows(const Pass& pass) {
+    tiles_.template load<kRows0 + kFirst / 2>(pass.x + kBlockQLines * pass.stride, 64);
+    tiles_.template zero<kFirst>();
+    tiles_.template add_bf16_products<kFirst, kRows0 + kFirst / 2, kWeights0>();
+    tiles_.template zero<kFirst + 1>();
+    tiles_.template add_bf16_products<kFirst + 1, kRows0 + kFirst / 2, kWeights1>();
+  }
+  template <int kFirst>
+  void store_minima(std::size_t row) {
+    tiles_.template store<kFirst>(s_.minima[row], sizeof s_.minima[0]);
+    tiles_.template store<kFirst + 1>(s_.minima[row] + 16, sizeof s_.minima[0]);
+  }
+
+  /// The sums over sub-groups of minimum times activations, exact in fp32: below 2^24.
+  void sum_minima_of(const BlockRows& x, std::size_t b, std::size_t rows) {
+    constexpr std::size_t kEach = kActivationRows;
+    tiles_.template load<kWeights0>(s_.w[0].minima, 64);
+    tiles_.template load<kWeights1>(s_.w[1].minima, 64);
+    minima_of_rows<kHigh0>(pass_at(x, b, rows, 0));
+    for (std::size_t row = 0; row < rows; row += 2 * kEach) {
+      const std::size_t second = row + kEach < rows ? row + kEach : row, third = row + 2 * kEach;
+      minima_of_rows<kLow0>(pass_at(x, b, rows, second));
+      store_minima<kHigh0>(row);
+      if (third < rows) minima_of_rows<kHigh0>(pass_at(x, b, rows, third));
+      store_minima<kLow0>(row + kEach);
+    }
+  }
+
+  /// Row kRow of a pass, both tiles.
+  template <int kRow>
+  [[gnu::always_inline]] void scale_row(const std::int32_t (*ring)[16][16], const Pass& pass) {
+    const std::size_t row = pass.row + kRow;
+    const Simd::F scale = Simd::set1(tail_of(pass.x, kRow, pass.stride).scale);
+#pragma GCC unroll 2
+    for (int i = 0; i < static_cast<int>(kPairTiles); ++i) {
+      const auto load = [&](int tile) {
+        return Simd::as_int(Simd::load(reinterpret_cast<const float*>(ring[tile][kRow])));
+      };
+      const Simd::I products = Simd::add_int(Simd::template shift_left<8>(load(kHigh0 + i)), load(kLow0 + i));
+      Simd::F scaled = Simd::mul(Simd::to_float(products), s_.w[i].d);
+      if constexpr (kOffset) scaled = Simd::fma(Simd::load(s_.minima[row] + 16 * i), s_.w[i].m, scaled);
+      float* sum = s_.sums[row] + 16 * i;
+      Simd::store(sum, Simd::fma(scaled, scale, Simd::load(sum)));
+    }
+  }
+
+  template <int kRow = 0>
+  [[gnu::always_inline]] void scale_from(const std::int32_t (*ring)[16][16], const Pass& pass) {
+    if constexpr (kRow < 16) {
+      scale_row<kRow>(ring, pass);
+      scale_from<kRow + 1>(ring, pass);
+    }
+  }
+  [[gnu::noinline]] void scale_all(std::size_t p, const Pass& pass) { scale_from(s_.ring[p % 3], pass); }
+
+  /// Inputs 64 kStep .. of pass p; `before`: the pass whose rows are scaled meanwhile.
+  template <int kStep, bool kScale>
+  [[gnu::always_inline]] void step(std::size_t p, const Pass& now, const Pass& before) {
+    constexpr int kRows = kRows0 + kStep % 2;
+    const auto* ring = s_.ring[(p + 1) % 3];
+    auto* last = s_.ring[(p + 2) % 3];
+    tiles_.template load<kRows>(now.x + kStep * now.stride, 64);
+    tiles_.template load<kWeights0>(s_.w[0].high[kStep], 64);
+    if constexpr (kStep == 0) tiles_.template zero<kHigh0>();
+    tiles_.template add_products<kHigh0, kRows, kWeights0>();
+    if constexpr (kStep == 0) tiles_.template store<kLow0>(last[kLow0], 64);
+    if constexpr (kScale) scale_row<4 * kStep>(ring, before);
+    tiles_.template load<kWeights1>(s_.w[1].high[kStep], 64);
+    if constexpr (kStep == 0) tiles_.template zero<kHigh1>();
+    tiles_.template add_products<kHigh1, kRows, kWeights1>();
+    if constexpr (kStep == 0) tiles_.template store<kLow1>(last[kLow1], 64);
+    if constexpr (kScale) scale_row<4 * kStep + 1>(ring, before);
+    tiles_.template load<kWeights0>(s_.w[0].low[kStep], 64);
+    if constexpr (kStep == 0) tiles_.template zero<kLow0>();
+    tiles_.template add_unsigned_products<kLow0, kRows, kWeights0>();
+    if constexpr (kStep == 3) tiles_.template store<kHigh0>(s_.ring[p % 3][kHigh0], 64);
+    if constexpr (kScale) scale_row<4 * kStep + 2>(ring, before);
+    tiles_.template load<kWeights1>(s_.w[1].low[kStep], 64);
+    if constexpr (kStep == 0) tiles_.template zero<kLow1>();
+    tiles_.template add_unsigned_products<kLow1, kRows, kWeights1>();
+    if constexpr (kStep == 3) tiles_.template store<kHigh1>(s_.ring[p % 3][kHigh1], 64);
+    if constexpr (kScale) scale_row<4 * kStep + 3>(ring, before);
+  }
+
+  template <bool kScale>
+  [[gnu::noinline]] void multiply(std::size_t p, const Pass& now, const Pass& before) {
+    step<0, kScale>(p, now, before);
+    step<1, kScale>(p, now, before);
+    step<2, kScale>(p, now, before);
+    step<3, kScale>(p, now, before);
+  }
+
+  Tiles& tiles_;
+  BlockTilesScratch& s_;
+};
+
+/// Sums so far, from and to the outputs of `tiles` tiles.
+void load_sums(const LinearTask& task, std::size_t tile, std::size_t tiles, std::size_t row, std::size_t rows,
+               float (*sums)[kPairOutputs]) {
+  for (std::size_t t = 0; t < tiles; ++t) {
+    const std::size_t output = 16 * (tile + t), count = task.outputs - output;
+    for (std::size_t r = 0; r < rows; ++r) {
+      const float* y = task.y + (row + r) * task.ldy + output;
+      Simd::store(sums[r] + 16 * t, count >= 16 ? Simd::load(y) : Simd::load_partial(y, count));
+    }
+  }
+}
+void store_sums(const LinearTask& task, std::size_t tile, std::size_t tiles, std::size_t row, std::size_t rows,
+                const float (*sums)[kPairOutputs]) {
+  for (std::size_t r = 0; r < rows; ++r)
+    for (std::size_t t = 0; t < tiles; ++t) store_output(task, tile + t, row + r, Simd::load(sums[r] + 16 * t));
+}
+
+/// Rows [row, row + rows) times all tiles of the task. Inputs are taken in ranges whose activations stay in the cache.
+template <typename C, typename Tiles>
+void multiply_chunk_of_blocks(Tiles& tiles, const LinearTask& task, std::size_t row, std::size_t rows,
+                              BlockTilesScratch& scratch) {
+  const std::size_t blocks = task.cols / kBlockInputs, fit = kRangeBytes / (rows * kBlockLines * 64);
+  const std::size_t range = fit == 0 ? 1 : fit;
+  const BlockRows x{task.lines + row * blocks * kBlockLines, blocks};
+  BlockTiles<C::kOffset, Tiles> product(tiles, scratch);
+  for (std::size_t first = 0; first < blocks; first += range) {
+    const std::size_t last = blocks - first < range ? blocks : first + range;
+    LinearTask to = task;
+    if (last != blocks) to.bias = nullptr;
+    for (std::size_t tile = 0; tile < task.tile_count; tile += kPairTiles) {
+      const std::size_t pair = task.tile_count - tile < kPairTiles ? task.tile_count - tile : kPairTiles;
+      if (first == 0) {
+        std::memset(scratch.sums, 0, rows * sizeof scratch.sums[0]);
+      } else {
+        load_sums(task, tile, pair, row, rows, scratch.sums);
+      }
+      for (std::size_t b = first; b < last; ++b) {
+        for (std::size_t t = 0; t < kPairTiles; ++t)
+          decode_block<C>(TilePart<C>(task, t < pair ? tile + t : tile, b * kPartGroups), scratch.w[t]);
+        product.run(x, b, rows);
+      }
+      store_sums(to, tile, pair, row, rows, scratch.sums);
+    }
+  }
+}
+
+template <typename C, typename Tiles>
+void linear_blocks_of(const LinearTask& task) {
+  if (task.rows < kLeastTileRows) return few_rows_of_blocks<C>(task);
+  Tiles tiles(block_tile_config());
+  BlockTilesScratch scratch;
+  for (std::size_t row = 0; row < task.rows; row += kTileChunkRows) {
+    const std::size_t rows = task.rows - row < kTileChunkRows ? task.rows - row : kTileChunkRows;
+    multiply_chunk_of_blocks<C>(tiles, task, row, rows, scratch);
+  }
+}
+
+/// The codec of the task's type; only those with blocks of 256 have this product.
+template <typename Tiles, std::size_t kCodec = 0>
+void linear_blocks_on_tiles(const LinearTask& task) noexcept {
+  if constexpr (kCodec < sizeof minke::kernels::kCodecs / sizeof minke::kernels::kCodecs[0]) {
+    constexpr const CodecSpec& kSpec = minke::kernels::kCodecs[kCodec];
+    if constexpr (minke::kernels::has_integer_blocks(kSpec)) {
+      if (task.dtype == kSpec.dtype) return linear_blocks_of<Codec<kSpec.dtype>, Tiles>(task);
+    }
+    linear_blocks_on_tiles<Tiles, kCodec + 1>(task);
+  }
+}
+
+}  // namespace

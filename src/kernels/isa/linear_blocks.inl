@@ -1,0 +1,122 @@
+// Products of blocks of 256 int8 activations with the codecs whose scales share a float per 256 inputs: few rows.
+// Included after linear_bytes.inl.
+//
+// Within a block everything is an integer, scales included, so any order of any instructions gives the same bits;
+// that is what lets matrix tiles (linear_block_tiles.inl) sum 256 inputs before anything is scaled.
+
+namespace {
+
+using minke::kernels::ActivationLine;
+using minke::kernels::BlockTail;
+using minke::kernels::kBlockLines;
+using minke::kernels::kBlockQLines;
+
+/// Blocks of 16 rows' activations of a task.
+struct BlockRows {
+  const ActivationLine* lines;  ///< of the task's first row
+  std::size_t blocks;           ///< of a row
+
+  /// The first line of block b of the rows row .. row + stride - 1, row a multiple of kActivationRows.
+  const ActivationLine* at(std::size_t row, std::size_t b, std::size_t stride) const {
+    return lines + (row * blocks + b * stride) * kBlockLines;
+  }
+};
+
+inline const BlockTail& tail_of(const ActivationLine* block, std::size_t row, std::size_t stride) {
+  return *reinterpret_cast<const BlockTail*>(block + (kBlockQLines + 1) * stride + row);
+}
+
+/// A row's step of the sum over blocks.
+template <typename C>
+[[gnu::always_inline]] inline Simd::F add_block(const Scales<C>& scales, Simd::I products, Simd::F minima, float scale,
+                                                Simd::F sum) {
+  Simd::F scaled = Simd::mul(Simd::to_float(products), scales.d);
+  if constexpr (C::kOffset) scaled = Simd::fma(minima, scales.m, scaled);
+  return Simd::fma(scaled, Simd::set1(scale), sum);
+}
+
+/// Of row r (of n, in one block of rows): sum over sub-groups of the minimum times the sum of activations.
+template <typename C>
+[[gnu::always_inline]] inline Simd::F sum_minima(const Scales<C>& scales, const BlockTail& tail) {
+  Simd::I total = Simd::set1_int(0);
+#pragma GCC unroll 16
+  for (std::size_t i = 0; i < 8 * C::kParts; ++i) {
+    const std::int32_t sum = C::kParts == 2 ? tail.sum[i] : tail.sum[2 * i] + tail.sum[2 * i + 1];
+    total = Simd::add_int(total, Simd::mul_int(scales.minimum(i), Simd::set1_int(sum)));
+  }
+  return Simd::to_float(total);
+}
+
+template <typename C>
+struct MultiplyFewBlocks {
+  const LinearTask& task;
+  std::size_t tile;
+  BlockRows x;
+  std::size_t stride;
+
+  /// Sum over the inputs of group g, scaled, of kRows rows.
+  template <int kRows>
+  [[gnu::always_inline]] void add_group_of(const Simd::B* w, const Scales<C>& scales, std::size_t g,
+                                           const ActivationLine* block, std::size_t row, Simd::I* total) const {
+#pragma GCC unroll 2
+    for (int p = 0; p < C::kParts; ++p) {
+      const std::size_t sub = g * C::kParts + static_cast<std::size_t>(p);
+      const Simd::I scale = scales.integer(sub);
+      Simd::I integer[kRows];
+#pragma GCC unroll 8
+      for (int r = 0; r < kRows; ++r) {
+        const BlockTail& tail = tail_of(block, row + static_cast<std::size_t>(r), stride);
+        const std::int32_t sum = C::kParts == 2 ? tail.sum[sub] : tail.sum[2 * sub] + tail.sum[2 * sub + 1];
+        integer[r] = Simd::set1_int(C::kZero == 0 ? 0 : -C::kZero * sum);
+      }
+      const auto* q = reinterpret_cast<const std::int8_t*>(block[g / 2 * stride + row].bytes) + g % 2 * 32;
+      Simd::template dot_wide<kRows, C::kSteps, sizeof(ActivationLine)>(integer, w + p * C::kSteps,
+                                                                        q + 4 * p * C::kSteps);
+#pragma GCC unroll 8
+      for (int r = 0; r < kRows; ++r) total[r] = Simd::add_int(total[r], Simd::mul_int(integer[r], scale));
+    }
+  }
+
+  template <int kRows>
+  [[gnu::noinline]] void run(std::size_t row) const {
+    static_assert(!Simd::kWideIsSigned);
+    Simd::F sum[kRows];
+#pragma GCC unroll 8
+    for (int r = 0; r < kRows; ++r) sum[r] = Simd::zero();
+    for (std::size_t b = 0; b < x.blocks; ++b) {
+      const TilePart<C> part(task, tile, b * kPartGroups);
+      const Scales<C> scales(part.scales);
+      const ActivationLine* block = x.at(0, b, stride);
+      Simd::I total[kRows];
+#pragma GCC unroll 8
+      for (int r = 0; r < kRows; ++r) total[r] = Simd::set1_int(0);
+      for (std::size_t g = 0; g < kPartGroups; ++g) {
+        Simd::B w[8];
+        decode_group_of<C>(part, g, w);
+        add_group_of<kRows>(w, scales, g, block, row, total);
+      }
+#pragma GCC unroll 8
+      for (int r = 0; r < kRows; ++r) {
+        const BlockTail& tail = tail_of(block, row + static_cast<std::size_t>(r), stride);
+        Simd::F minima = Simd::zero();
+        if constexpr (C::kOffset) minima = sum_minima<C>(scales, tail);
+        sum[r] = add_block<C>(scales, total[r], minima, tail.scale, sum[r]);
+      }
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < kRows; ++r) store_output(task, tile, row + static_cast<std::size_t>(r), sum[r]);
+  }
+};
+
+/// Rows of one run at most.
+constexpr int kFewBlockRows = 4;
+
+/// task.rows <= kActivationRows.
+template <typename C>
+void few_rows_of_blocks(const LinearTask& task) {
+  const BlockRows x{task.lines, task.cols / minke::kernels::kActivationBlock};
+  for (std::size_t tile = 0; tile < task.tile_count; ++tile)
+    in_runs<kFewBlockRows>(task.rows, MultiplyFewBlocks<C>{task, tile, x, task.rows});
+}
+
+}  // namespace
