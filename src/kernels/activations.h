@@ -15,7 +15,7 @@ struct Activations::Impl {
 
   std::size_t max_rows = 0, max_groups = 0;
   std::unique_ptr<ActivationGroup[], Free> groups;  // [max_rows][max_groups], interleaved as kActivationRows says
-  // [max_rows][whole blocks][kBlockLines], interleaved likewise, and kActivationRows lines that tiles read beyond the
+  // Of each block of rows [whole blocks][rows][kBlockLines], interleaved likewise, and kActivationRows lines that tiles read beyond the
   // last row. Memory that no kernel writes to is never the process's.
   std::unique_ptr<ActivationLine[], Free> lines;
 
@@ -25,9 +25,9 @@ struct Activations::Impl {
   bool quantised = false;
   bool in_blocks = false;  // also as lines
 
-  /// The first line of block b of rows that start at `row` and are `stride` (at most 16) many.
-  ActivationLine* lines_at(std::size_t row, std::size_t b = 0, std::size_t stride = 0) const {
-    return lines.get() + (row * (cols / kActivationBlock) + b * stride) * kBlockLines;
+  /// The first line of input block b, of the 16 rows from `row` on (a multiple of 16) of a block of `rows` rows.
+  ActivationLine* lines_at(std::size_t first, std::size_t rows, std::size_t row = 0, std::size_t b = 0) const {
+    return lines.get() + (first * (cols / kActivationBlock) + b * rows + row) * kBlockLines;
   }
 };
 

@@ -75,7 +75,7 @@ const KernelTable& amx_table() {
     both.name = kAmxTable.name;
     both.linear_bytes = kAmxTable.linear_bytes;
     both.linear_blocks = kAmxTable.linear_blocks;
-    both.quantize_blocks = kAmxTable.quantize_blocks;
+    both.quantize_block = kAmxTable.quantize_block;
     return both;
   }();
   return table;

@@ -34,7 +34,7 @@ inline constexpr std::size_t kActivationRows = 16;
 
 /// 256 activations of one row in `fast`, where a table has linear_blocks: x[i] ~ scale * q[i], as six lines: four of
 /// q; of the sums of 16 q what is a multiple of 32 and what is left, as BF16; BlockTail. Line l of rows 16 i .. 16 i +
-/// n - 1 (n = 16, fewer in the last) lies at l * n + row. Blocks follow each other as groups do (kActivationRows).
+/// n - 1 (n = 16, fewer in the last) lies at l * n + row; those of other rows follow, then the next 256 activations.
 struct alignas(64) ActivationLine {
   std::byte bytes[64];
 };
@@ -61,7 +61,8 @@ struct LinearTask {
   const float* x = nullptr;  ///< linear_float: [rows][ldx]
   std::size_t ldx = 0;
   const ActivationGroup* groups = nullptr;  ///< linear_bytes: [rows / 16][cols / 32][16]
-  const ActivationLine* lines = nullptr;    ///< linear_blocks: [rows / 16][cols / 256][6][16]
+  const ActivationLine* lines = nullptr;    ///< linear_blocks: [cols / 256][line_rows / 16][6][16], at the first row
+  std::size_t line_rows = 0;                ///< rows of which these are some
 };
 
 struct KernelTable {
@@ -84,8 +85,8 @@ struct KernelTable {
   /// sub-groups of integer scale * integer dot, in 32 bits; t = float(p) * d; with minima t = fma(float(sum of minimum
   /// * sum of q), -dmin, t); acc = fma(t, x scale, acc). Then the bias.
   void (*linear_blocks)(const LinearTask& task) noexcept = nullptr;
-  /// `blocks` whole blocks of one row; line l of block b is written at out[(b * 6 + l) * stride].
-  void (*quantize_blocks)(const float* x, std::size_t blocks, ActivationLine* out, std::size_t stride) noexcept = nullptr;
+  /// 256 values of one row; line l is written at out[l * stride].
+  void (*quantize_block)(const float* x, ActivationLine* out, std::size_t stride) noexcept = nullptr;
 
   // elementwise.inl, attention.inl
   RowKernels rows;
@@ -96,7 +97,7 @@ struct TilesTable {
   const char* name;
   void (*linear_bytes)(const LinearTask& task) noexcept;
   void (*linear_blocks)(const LinearTask& task) noexcept;
-  void (*quantize_blocks)(const float* x, std::size_t blocks, ActivationLine* out, std::size_t stride) noexcept;
+  void (*quantize_block)(const float* x, ActivationLine* out, std::size_t stride) noexcept;
 };
 
 extern const KernelTable kScalarTable;

@@ -63,8 +63,9 @@ void Ops::quantise(const RowBlock& block, std::size_t ldx, std::size_t row, std:
     table_->quantize_row(block.x + r * ldx + begin, end - begin,
                          to + first * groups + begin / kGroupInputs * stride + (r - first), stride);
     if (a.in_blocks)
-      table_->quantize_blocks(block.x + r * ldx + begin, (end - begin) / kActivationBlock,
-                              a.lines_at(block.first + first, begin / kActivationBlock, stride) + (r - first), stride);
+      for (std::size_t c = begin; c < end; c += kActivationBlock)
+        table_->quantize_block(block.x + r * ldx + c,
+                               a.lines_at(block.first, block.rows, first, c / kActivationBlock) + (r - first), stride);
   }
 }
 
@@ -90,7 +91,8 @@ void Ops::linear_task(const Product& product, std::size_t tile, std::size_t tile
   task.groups = a.groups.get() + (product.block.first + row) * groups;
   if (reads_floats(w)) return table_->linear_float(task);
   if (a.in_blocks && has_integer_blocks(*find_codec(w.dtype()))) {
-    task.lines = a.lines_at(product.block.first + row);
+    task.lines = a.lines_at(product.block.first, product.block.rows, row);
+    task.line_rows = product.block.rows;
     return table_->linear_blocks(task);
   }
   table_->linear_bytes(task);

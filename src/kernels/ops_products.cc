@@ -172,10 +172,11 @@ void Ops::gather(const Activations& from, std::span<const RowBlock> blocks, cons
       ActivationGroup* put = to + first * groups + (r - first);
       for (std::size_t g = 0; g < groups; ++g) put[g * stride] = in[g * source_stride];
       if (!a.in_blocks) continue;
-      const ActivationLine* line = a.lines_at(source_first) + (source - source_first);
-      ActivationLine* to_line = out.impl_->lines_at(block.first + first) + (r - first);
-      for (std::size_t l = 0; l < a.cols / kActivationBlock * kBlockLines; ++l)
-        to_line[l * stride] = line[l * source_stride];
+      for (std::size_t b = 0; b < a.cols / kActivationBlock; ++b) {
+        const ActivationLine* line = a.lines_at(0, a.block.rows, source_first, b) + (source - source_first);
+        ActivationLine* to_line = out.impl_->lines_at(block.first, block.rows, first, b) + (r - first);
+        for (std::size_t l = 0; l < kBlockLines; ++l) to_line[l * stride] = line[l * source_stride];
+      }
     }
   };
   pool_->run(blocks.size(), one_block);

@@ -8,7 +8,7 @@
 #include "kernels/isa/linear_bytes.inl"
 #include "kernels/isa/linear_tiles.inl"
 #include "kernels/isa/linear_blocks.inl"
-#include "kernels/isa/quantize_blocks.inl"
+#include "kernels/isa/quantize_block.inl"
 #include "kernels/isa/linear_block_tiles.inl"
 // clang-format on
 
@@ -18,7 +18,7 @@ constinit const TilesTable kAmxTable = {
     .name = "avx512+vnni+amx",
     .linear_bytes = &linear_bytes_on_tiles<AmxTiles, kAvx512Table>,
     .linear_blocks = &linear_blocks_on_tiles<AmxTiles>,
-    .quantize_blocks = &quantize_blocks,
+    .quantize_block = &quantize_block,
 };
 
 }  // namespace minke::kernels

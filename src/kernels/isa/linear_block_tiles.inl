@@ -75,142 +75,147 @@ void decode_block(const TilePart<C>& part, DecodedBlock& out) {
 struct Pass {
   const ActivationLine* x;
   std::size_t stride;
-  std::size_t row;  ///< the first, of the chunk
+  std::size_t row;             ///< the first, of the chunk
+  const float* soon;           ///< outputs that will be read or written after this block of inputs, ldy apart
 };
 
 struct BlockTilesScratch {
   alignas(64) float sums[kTileChunkRows][kPairOutputs];
-  alignas(64) float minima[kTileChunkRows][kPairOutputs];
-  alignas(64) std::int32_t ring[3][4][16][16];
+  /// What left the tiles: of the last pass sums of products, as kHigh0 .. kLow1; of the last two those of minima.
+  /// Kept small: all that a pass touches is to fit the first-level cache.
+  alignas(64) std::int32_t products[4][16][16];
+  alignas(64) float minima[2][kPairTiles][16][16];
   DecodedBlock w[kPairTiles];
 };
 
-/// A pair of tiles' block of inputs times a chunk of rows: pass p's products run beside the scaling of pass p - 2.
+/// A pair of tiles' block of inputs times a chunk of rows: a pass's products run beside the scaling of the one before.
 template <bool kOffset, typename Tiles>
 class BlockTiles {
  public:
   BlockTiles(Tiles& tiles, BlockTilesScratch& scratch) : tiles_(tiles), s_(scratch) {}
 
-  void run(const BlockRows& x, std::size_t b, std::size_t rows) {
-    if constexpr (kOffset) sum_minima_of(x, b, rows);
+  /// `soon`: outputs of the chunk's first row that follow this block, `ldy` apart, or null.
+  void run(const BlockRows& x, std::size_t b, std::size_t rows, const float* soon, std::size_t ldy) {
+    soon_stride_ = soon == nullptr ? kPairOutputs : ldy;
     const std::size_t passes = (rows + kActivationRows - 1) / kActivationRows;
-    Pass pass[3];
+    Pass last;
     for (std::size_t p = 0; p < passes; ++p) {
-      Pass& now = pass[p % 3];
-      now = pass_at(x, b, rows, p * kActivationRows);
-      if (p < 2) {
-        multiply<false>(p, now, now);
+      Pass now = pass_at(x, b, rows, p * kActivationRows);
+      now.soon = soon == nullptr ? s_.sums[now.row] : soon + now.row * ldy;
+      if (p == 0) {
+        multiply<false>(now, now);
       } else {
-        multiply<true>(p, now, pass[(p - 2) % 3]);
+        multiply<true>(now, last);
       }
+      last = now;
     }
-    tiles_.template store<kLow0>(s_.ring[(passes - 1) % 3][kLow0], 64);
-    tiles_.template store<kLow1>(s_.ring[(passes - 1) % 3][kLow1], 64);
-    if (passes >= 2) scale_all(passes - 2, pass[(passes - 2) % 3]);
-    scale_all(passes - 1, pass[(passes - 1) % 3]);
+    tiles_.template store<kLow0>(s_.products[kLow0], 64);
+    tiles_.template store<kLow1>(s_.products[kLow1], 64);
+    scale_rows<0, 16>(last);
   }
 
  private:
   static Pass pass_at(const BlockRows& x, std::size_t b, std::size_t rows, std::size_t row) {
     const std::size_t stride = rows - row < kActivationRows ? rows - row : kActivationRows;
-    return {x.at(row, b, stride), stride, row};
-  }
-
-  template <int kFirst>
-  void minima_of_rows(const Pass& pass) {
-    tiles_.template load<kRows0 + kFirst / 2>(pass.x + kBlockQLines * pass.stride, 64);
-    tiles_.template zero<kFirst>();
-    tiles_.template add_bf16_products<kFirst, kRows0 + kFirst / 2, kWeights0>();
-    tiles_.template zero<kFirst + 1>();
-    tiles_.template add_bf16_products<kFirst + 1, kRows0 + kFirst / 2, kWeights1>();
-  }
-  template <int kFirst>
-  void store_minima(std::size_t row) {
-    tiles_.template store<kFirst>(s_.minima[row], sizeof s_.minima[0]);
-    tiles_.template store<kFirst + 1>(s_.minima[row] + 16, sizeof s_.minima[0]);
-  }
-
-  /// The sums over sub-groups of minimum times activations, exact in fp32: below 2^24.
-  void sum_minima_of(const BlockRows& x, std::size_t b, std::size_t rows) {
-    constexpr std::size_t kEach = kActivationRows;
-    tiles_.template load<kWeights0>(s_.w[0].minima, 64);
-    tiles_.template load<kWeights1>(s_.w[1].minima, 64);
-    minima_of_rows<kHigh0>(pass_at(x, b, rows, 0));
-    for (std::size_t row = 0; row < rows; row += 2 * kEach) {
-      const std::size_t second = row + kEach < rows ? row + kEach : row, third = row + 2 * kEach;
-      minima_of_rows<kLow0>(pass_at(x, b, rows, second));
-      store_minima<kHigh0>(row);
-      if (third < rows) minima_of_rows<kHigh0>(pass_at(x, b, rows, third));
-      store_minima<kLow0>(row + kEach);
-    }
+    return {x.at(row, b), stride, row, nullptr};
   }
 
   /// Row kRow of a pass, both tiles.
   template <int kRow>
-  [[gnu::always_inline]] void scale_row(const std::int32_t (*ring)[16][16], const Pass& pass) {
-    const std::size_t row = pass.row + kRow;
+  [[gnu::always_inline]] void scale_row(const Pass& pass) {
     const Simd::F scale = Simd::set1(tail_of(pass.x, kRow, pass.stride).scale);
 #pragma GCC unroll 2
-    for (int i = 0; i < static_cast<int>(kPairTiles); ++i) {
-      const auto load = [&](int tile) {
-        return Simd::as_int(Simd::load(reinterpret_cast<const float*>(ring[tile][kRow])));
+    for (std::size_t i = 0; i < kPairTiles; ++i) {
+      const auto load = [&](std::size_t tile) {
+        return Simd::as_int(Simd::load(reinterpret_cast<const float*>(s_.products[tile][kRow])));
       };
       const Simd::I products = Simd::add_int(Simd::template shift_left<8>(load(kHigh0 + i)), load(kLow0 + i));
       Simd::F scaled = Simd::mul(Simd::to_float(products), s_.w[i].d);
-      if constexpr (kOffset) scaled = Simd::fma(Simd::load(s_.minima[row] + 16 * i), s_.w[i].m, scaled);
-      float* sum = s_.sums[row] + 16 * i;
+      if constexpr (kOffset) scaled = Simd::fma(Simd::load(minima_of(pass)[i][kRow]), s_.w[i].m, scaled);
+      float* sum = s_.sums[pass.row + kRow] + 16 * i;
       Simd::store(sum, Simd::fma(scaled, scale, Simd::load(sum)));
     }
   }
-
-  template <int kRow = 0>
-  [[gnu::always_inline]] void scale_from(const std::int32_t (*ring)[16][16], const Pass& pass) {
-    if constexpr (kRow < 16) {
-      scale_row<kRow>(ring, pass);
-      scale_from<kRow + 1>(ring, pass);
+  template <int kFrom, int kTo>
+  [[gnu::always_inline]] void scale_rows(const Pass& pass) {
+    if constexpr (kFrom < kTo) {
+      scale_row<kFrom>(pass);
+      scale_rows<kFrom + 1, kTo>(pass);
     }
   }
-  [[gnu::noinline]] void scale_all(std::size_t p, const Pass& pass) { scale_from(s_.ring[p % 3], pass); }
+  float (*minima_of(const Pass& pass))[16][16] { return s_.minima[pass.row / kActivationRows % 2]; }
 
-  /// Inputs 64 kStep .. of pass p; `before`: the pass whose rows are scaled meanwhile.
-  template <int kStep, bool kScale>
-  [[gnu::always_inline]] void step(std::size_t p, const Pass& now, const Pass& before) {
-    constexpr int kRows = kRows0 + kStep % 2;
-    const auto* ring = s_.ring[(p + 1) % 3];
-    auto* last = s_.ring[(p + 2) % 3];
-    tiles_.template load<kRows>(now.x + kStep * now.stride, 64);
-    tiles_.template load<kWeights0>(s_.w[0].high[kStep], 64);
-    if constexpr (kStep == 0) tiles_.template zero<kHigh0>();
-    tiles_.template add_products<kHigh0, kRows, kWeights0>();
-    if constexpr (kStep == 0) tiles_.template store<kLow0>(last[kLow0], 64);
-    if constexpr (kScale) scale_row<4 * kStep>(ring, before);
-    tiles_.template load<kWeights1>(s_.w[1].high[kStep], 64);
-    if constexpr (kStep == 0) tiles_.template zero<kHigh1>();
-    tiles_.template add_products<kHigh1, kRows, kWeights1>();
-    if constexpr (kStep == 0) tiles_.template store<kLow1>(last[kLow1], 64);
-    if constexpr (kScale) scale_row<4 * kStep + 1>(ring, before);
-    tiles_.template load<kWeights0>(s_.w[0].low[kStep], 64);
-    if constexpr (kStep == 0) tiles_.template zero<kLow0>();
-    tiles_.template add_unsigned_products<kLow0, kRows, kWeights0>();
-    if constexpr (kStep == 3) tiles_.template store<kHigh0>(s_.ring[p % 3][kHigh0], 64);
-    if constexpr (kScale) scale_row<4 * kStep + 2>(ring, before);
-    tiles_.template load<kWeights1>(s_.w[1].low[kStep], 64);
-    if constexpr (kStep == 0) tiles_.template zero<kLow1>();
-    tiles_.template add_unsigned_products<kLow1, kRows, kWeights1>();
-    if constexpr (kStep == 3) tiles_.template store<kHigh1>(s_.ring[p % 3][kHigh1], 64);
-    if constexpr (kScale) scale_row<4 * kStep + 3>(ring, before);
+  /// A row of the outputs that are wanted soon.
+  template <std::size_t kPart>
+  [[gnu::always_inline]] void fetch(const Pass& pass) const {
+    const float* soon = pass.soon + kPart * soon_stride_;
+    __builtin_prefetch(soon, 1);
+    __builtin_prefetch(soon + 16, 1);
   }
 
+  template <int kTile, int kStep, int kRows, int kWeights, bool kUnsigned>
+  [[gnu::always_inline]] void product(const Simd::B (*weights)[16]) {
+    tiles_.template load<kWeights>(weights[kStep], 64);
+    if constexpr (kStep == 0) tiles_.template zero<kTile>();
+    if constexpr (kUnsigned) {
+      tiles_.template add_unsigned_products<kTile, kRows, kWeights>();
+    } else {
+      tiles_.template add_products<kTile, kRows, kWeights>();
+    }
+  }
+
+  /// Sums over sub-groups of minimum times activations, exact in fp32: below 2^24.
+  template <int kTile, int kWeights>
+  [[gnu::always_inline]] void minima_product(const Simd::I* minima) {
+    tiles_.template load<kWeights>(minima, 64);
+    tiles_.template zero<kTile>();
+    tiles_.template add_bf16_products<kTile, kRows1, kWeights>();
+  }
+
+  /// Inputs 64 kStep ..
+  template <int kStep>
+  [[gnu::always_inline]] void step(const Pass& now) {
+    constexpr int kRows = kRows0 + kStep % 2;
+    // The first step begins with the low bytes, since the tiles of the others hold the minima; the rest end with them.
+    constexpr bool kLowFirst = kStep == 0;
+    constexpr int kA = kLowFirst ? kLow0 : kHigh0, kB = kLowFirst ? kHigh0 : kLow0;
+    tiles_.template load<kRows>(now.x + kStep * now.stride, 64);
+    product<kA, kStep, kRows, kWeights0, kLowFirst>(kLowFirst ? s_.w[0].low : s_.w[0].high);
+    fetch<4 * kStep>(now);
+    product<kA + 1, kStep, kRows, kWeights1, kLowFirst>(kLowFirst ? s_.w[1].low : s_.w[1].high);
+    fetch<4 * kStep + 1>(now);
+    if constexpr (kOffset && kStep == 0) tiles_.template store<kHigh0>(minima_of(now)[0], 64);
+    if constexpr (kOffset && kStep == 0) tiles_.template store<kHigh1>(minima_of(now)[1], 64);
+    product<kB, kStep, kRows, kWeights0, !kLowFirst>(kLowFirst ? s_.w[0].high : s_.w[0].low);
+    fetch<4 * kStep + 2>(now);
+    if constexpr (kStep == 3) tiles_.template store<kHigh0>(s_.products[kHigh0], 64);
+    product<kB + 1, kStep, kRows, kWeights1, !kLowFirst>(kLowFirst ? s_.w[1].high : s_.w[1].low);
+    fetch<4 * kStep + 3>(now);
+    if constexpr (kStep == 3) tiles_.template store<kHigh1>(s_.products[kHigh1], 64);
+  }
+
+  /// `before`: the pass whose rows are scaled meanwhile. Sums are stored two products after their last, those of the
+  /// low bytes in the next pass.
   template <bool kScale>
-  [[gnu::noinline]] void multiply(std::size_t p, const Pass& now, const Pass& before) {
-    step<0, kScale>(p, now, before);
-    step<1, kScale>(p, now, before);
-    step<2, kScale>(p, now, before);
-    step<3, kScale>(p, now, before);
+  [[gnu::noinline]] void multiply(const Pass& now, const Pass& before) {
+    if constexpr (kOffset) {
+      tiles_.template load<kRows1>(now.x + kBlockQLines * now.stride, 64);
+      minima_product<kHigh0, kWeights0>(s_.w[0].minima);
+      minima_product<kHigh1, kWeights1>(s_.w[1].minima);
+    }
+    tiles_.template store<kLow0>(s_.products[kLow0], 64);
+    tiles_.template store<kLow1>(s_.products[kLow1], 64);
+    step<0>(now);
+    // In one piece: spread among the products it is 10 % slower.
+    if constexpr (kScale) scale_rows<0, 16>(before);
+    step<1>(now);
+    step<2>(now);
+    step<3>(now);
   }
 
   Tiles& tiles_;
   BlockTilesScratch& s_;
+  std::size_t soon_stride_ = 0;
 };
 
 /// Sums so far, from and to the outputs of `tiles` tiles.
@@ -236,7 +241,7 @@ void multiply_chunk_of_blocks(Tiles& tiles, const LinearTask& task, std::size_t 
                               BlockTilesScratch& scratch) {
   const std::size_t blocks = task.cols / kBlockInputs, fit = kRangeBytes / (rows * kBlockLines * 64);
   const std::size_t range = fit == 0 ? 1 : fit;
-  const BlockRows x{task.lines + row * blocks * kBlockLines, blocks};
+  const BlockRows x{task.lines + row * kBlockLines, blocks, task.line_rows};
   BlockTiles<C::kOffset, Tiles> product(tiles, scratch);
   for (std::size_t first = 0; first < blocks; first += range) {
     const std::size_t last = blocks - first < range ? blocks : first + range;
@@ -252,7 +257,9 @@ void multiply_chunk_of_blocks(Tiles& tiles, const LinearTask& task, std::size_t 
       for (std::size_t b = first; b < last; ++b) {
         for (std::size_t t = 0; t < kPairTiles; ++t)
           decode_block<C>(TilePart<C>(task, t < pair ? tile + t : tile, b * kPartGroups), scratch.w[t]);
-        product.run(x, b, rows);
+        const std::size_t soon = first == 0 ? tile : tile + kPairTiles;
+        const bool ends = b + 1 == last && soon < task.tile_count;
+        product.run(x, b, rows, ends ? task.y + row * task.ldy + 16 * soon : nullptr, task.ldy);
       }
       store_sums(to, tile, pair, row, rows, scratch.sums);
     }

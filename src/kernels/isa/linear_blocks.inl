@@ -11,15 +11,14 @@ using minke::kernels::BlockTail;
 using minke::kernels::kBlockLines;
 using minke::kernels::kBlockQLines;
 
-/// Blocks of 16 rows' activations of a task.
+/// Activations of a task.
 struct BlockRows {
-  const ActivationLine* lines;  ///< of the task's first row
-  std::size_t blocks;           ///< of a row
+  const ActivationLine* lines;
+  std::size_t blocks;  ///< of a row
+  std::size_t rows;    ///< LinearTask::line_rows
 
-  /// The first line of block b of the rows row .. row + stride - 1, row a multiple of kActivationRows.
-  const ActivationLine* at(std::size_t row, std::size_t b, std::size_t stride) const {
-    return lines + (row * blocks + b * stride) * kBlockLines;
-  }
+  /// The first line of block b of the 16 rows, or fewer, from `row` on.
+  const ActivationLine* at(std::size_t row, std::size_t b) const { return lines + (b * rows + row) * kBlockLines; }
 };
 
 inline const BlockTail& tail_of(const ActivationLine* block, std::size_t row, std::size_t stride) {
@@ -86,7 +85,7 @@ struct MultiplyFewBlocks {
     for (std::size_t b = 0; b < x.blocks; ++b) {
       const TilePart<C> part(task, tile, b * kPartGroups);
       const Scales<C> scales(part.scales);
-      const ActivationLine* block = x.at(0, b, stride);
+      const ActivationLine* block = x.at(0, b);
       Simd::I total[kRows];
 #pragma GCC unroll 8
       for (int r = 0; r < kRows; ++r) total[r] = Simd::set1_int(0);
@@ -114,7 +113,7 @@ constexpr int kFewBlockRows = 4;
 /// task.rows <= kActivationRows.
 template <typename C>
 void few_rows_of_blocks(const LinearTask& task) {
-  const BlockRows x{task.lines, task.cols / minke::kernels::kActivationBlock};
+  const BlockRows x{task.lines, task.cols / minke::kernels::kActivationBlock, task.line_rows};
   for (std::size_t tile = 0; tile < task.tile_count; ++tile)
     in_runs<kFewBlockRows>(task.rows, MultiplyFewBlocks<C>{task, tile, x, task.rows});
 }

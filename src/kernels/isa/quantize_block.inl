@@ -28,8 +28,7 @@ std::uint32_t sum_limbs(std::int32_t sum) {
   return high_bits >> 16 | (low_bits & 0xffff0000U);
 }
 
-/// Line l goes to out[l * stride].
-void quantize_block(const float* x, ActivationLine* out, std::size_t stride) {
+void quantize_block(const float* x, ActivationLine* out, std::size_t stride) noexcept {
   const std::int32_t bits = largest_bits(x);
   float largest;
   std::memcpy(&largest, &bits, sizeof largest);
@@ -52,11 +51,6 @@ void quantize_block(const float* x, ActivationLine* out, std::size_t stride) {
   }
   std::memcpy(out + kBlockQLines * stride, limbs, sizeof limbs);
   std::memcpy(out + (kBlockQLines + 1) * stride, &tail, sizeof tail);
-}
-
-void quantize_blocks(const float* x, std::size_t blocks, ActivationLine* out, std::size_t stride) noexcept {
-  for (std::size_t b = 0; b < blocks; ++b)
-    quantize_block(x + b * kBlockInputs, out + b * minke::kernels::kBlockLines * stride, stride);
 }
 
 }  // namespace
