@@ -56,9 +56,9 @@ struct GatedProduct {
   RowBlock block;
   const PackedMatrix *gate = nullptr, *up = nullptr;     ///< of one shape
   const float *gate_bias = nullptr, *up_bias = nullptr;  ///< [outputs] or null
-  float *gate_y = nullptr, *up_y = nullptr;              ///< [block.rows][ldy]; gate_y gets the result
+  float* y = nullptr;                                    ///< [block.rows][ldy], the result
   std::size_t ldy = 0;
-  Activations* out = nullptr;  ///< begun for rows at gate_y (Ops::begin), the outputs as its columns
+  Activations* out = nullptr;  ///< begun for rows at y (Ops::begin), the outputs as its columns
   std::size_t out_first = 0;   ///< the block's place among the rows of `out`
   std::size_t first_task = 0;  ///< Ops's own
 };
@@ -166,6 +166,9 @@ class Ops {
   /// Tiles [tile, tile + tile_count) of the rows [row, row + rows) of one product.
   void linear_task(const Product& product, std::size_t tile, std::size_t tile_count, std::size_t row,
                    std::size_t rows) const;
+  /// The same to y[rows][ldy], the first tile's place.
+  void linear_task(const Product& product, std::size_t tile, std::size_t tile_count, std::size_t row,
+                   std::size_t rows, float* y, std::size_t ldy) const;
   /// What `out` will hold, nothing quantised yet.
   void set_up(const RowBlock& block, std::size_t cols, std::size_t ldx, Activations& out) const;
   /// Columns [begin, end), begin a multiple of 32, of rows [row, row + rows) of a block, y its fp32 rows.

@@ -71,6 +71,12 @@ void Ops::quantise(const RowBlock& block, std::size_t ldx, std::size_t row, std:
 
 void Ops::linear_task(const Product& product, std::size_t tile, std::size_t tile_count, std::size_t row,
                       std::size_t rows) const {
+  float* y = product.y + row * product.ldy + tile * kTileOutputs;
+  linear_task(product, tile, tile_count, row, rows, y, product.ldy);
+}
+
+void Ops::linear_task(const Product& product, std::size_t tile, std::size_t tile_count, std::size_t row,
+                      std::size_t rows, float* y, std::size_t ldy) const {
   const Activations::Impl& a = *product.x->impl_;
   const PackedMatrix& w = *product.weight;
   const std::size_t groups = divide_up(a.cols, kGroupInputs);
@@ -84,8 +90,8 @@ void Ops::linear_task(const Product& product, std::size_t tile, std::size_t tile
   task.dtype = w.dtype();
   task.rows = std::min(rows, product.block.rows - row);
   task.bias = product.bias == nullptr ? nullptr : product.bias + output;
-  task.y = product.y + row * product.ldy + output;
-  task.ldy = product.ldy;
+  task.y = y;
+  task.ldy = ldy;
   task.x = product.block.x + row * a.ldx;
   task.ldx = a.ldx;
   task.groups = a.groups.get() + (product.block.first + row) * groups;

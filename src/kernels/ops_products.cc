@@ -131,23 +131,29 @@ void Ops::gated(std::span<GatedProduct> products) const {
 void Ops::gated_task(const GatedProduct& p, std::size_t tile, std::size_t tiles, std::size_t row,
                      std::size_t rows) const {
   assert(p.gate->rows() == p.up->rows() && p.gate->rows() == p.out->impl_->cols);
-  Product half{.x = p.x, .block = p.block, .weight = p.gate, .bias = p.gate_bias, .y = p.gate_y, .ldy = p.ldy};
-  linear_task(half, tile, tiles, row, rows);
-  half.weight = p.up;
-  half.bias = p.up_bias;
-  half.y = p.up_y;
-  linear_task(half, tile, tiles, row, rows);
-  const std::size_t begin = tile * kTileOutputs;
-  const std::size_t end = std::min(p.gate->rows(), begin + tiles * kTileOutputs);
-  for (std::size_t r = row; r < row + rows; ++r) {
-    float* gate = p.gate_y + r * p.ldy + begin;
-    table_->rows.swiglu(gate, p.up_y + r * p.ldy + begin, end - begin, gate);
+  // Both halves of a pair of tiles at a time, in a buffer that stays in the second-level cache: only what comes of
+  // them goes to memory.
+  constexpr std::size_t kRows = 512, kOutputs = kTilesTogether * kTileOutputs;
+  alignas(64) float gate[kRows * kOutputs], up[kRows * kOutputs];
+  const std::size_t last = std::min(tile + tiles, divide_up(p.gate->rows(), kTileOutputs));
+  for (std::size_t first = row; first < row + rows; first += kRows) {
+    const std::size_t count = std::min(kRows, row + rows - first);
+    for (std::size_t t = tile; t < last; t += kTilesTogether) {
+      const std::size_t begin = t * kTileOutputs, outputs = std::min(p.gate->rows() - begin, kOutputs);
+      Product half{.x = p.x, .block = p.block, .weight = p.gate, .bias = p.gate_bias};
+      linear_task(half, t, kTilesTogether, first, count, gate, kOutputs);
+      half.weight = p.up;
+      half.bias = p.up_bias;
+      linear_task(half, t, kTilesTogether, first, count, up, kOutputs);
+      for (std::size_t r = 0; r < count; ++r)
+        table_->rows.swiglu(gate + r * kOutputs, up + r * kOutputs, outputs, p.y + (first + r) * p.ldy + begin);
+    }
   }
 }
 
 void Ops::quantise_gated(const GatedProduct& p, std::size_t row, std::size_t rows, std::size_t begin,
                          std::size_t end) const {
-  const RowBlock block{.x = p.gate_y, .first = p.out_first, .rows = p.block.rows};
+  const RowBlock block{.x = p.y, .first = p.out_first, .rows = p.block.rows};
   if (p.out->impl_->quantised) quantise(block, p.ldy, row, rows, begin, end, *p.out);
 }
 

@@ -6,15 +6,14 @@ kernels::GatedProduct gated_product(const StepContext& step, const DenseWeights&
   Workspace& ws = step.workspace;
   const std::size_t rows = step.rows.size();
   const auto inner = static_cast<std::size_t>(inner_size);
-  step.ops.begin(ws.gate.data(), rows, inner, inner, ws.joined);
+  step.ops.begin(ws.gated_y.data(), rows, inner, inner, ws.joined);
   return {.x = &ws.activations,
           .block = {.x = ws.normed.data(), .first = 0, .rows = rows},
           .gate = &weights.gate.weight,
           .up = &weights.up.weight,
           .gate_bias = weights.gate.bias_or_null(),
           .up_bias = weights.up.bias_or_null(),
-          .gate_y = ws.gate.data(),
-          .up_y = ws.up.data(),
+          .y = ws.gated_y.data(),
           .ldy = inner,
           .out = &ws.joined};
 }

@@ -70,7 +70,7 @@ void multiply_inner(const StepContext& step, const MoeWeights& weights, const Mo
     step.ops.gather(ws.activations, ws.blocks, ws.plan.slot_rows.data(), floats, ws.plan.in.data(),
                     ws.slot_activations);
   }
-  step.ops.begin(ws.plan.gate.data(), shape.slots(), shape.inner, shape.inner, ws.slot_joined);
+  step.ops.begin(ws.plan.joined.data(), shape.slots(), shape.inner, shape.inner, ws.slot_joined);
   ws.gated.clear();
   if (moe.shared_intermediate_size > 0)
     ws.gated.push_back(gated_product(step, weights.shared, moe.shared_intermediate_size));
@@ -83,8 +83,7 @@ void multiply_inner(const StepContext& step, const MoeWeights& weights, const Mo
                         .block = gathers ? slots : kernels::RowBlock{.x = ws.normed.data(), .first = 0, .rows = 1},
                         .gate = &weights.gate[e],
                         .up = &weights.up[e],
-                        .gate_y = ws.plan.gate.data() + first * shape.inner,
-                        .up_y = ws.plan.up.data() + first * shape.inner,
+                        .y = ws.plan.joined.data() + first * shape.inner,
                         .ldy = shape.inner,
                         .out = &ws.slot_joined,
                         .out_first = first});
@@ -105,7 +104,7 @@ void multiply_down(const StepContext& step, const MoeWeights& weights, const Moe
     const std::size_t rows = ws.plan.first[e + 1] - first;
     if (rows == 0) continue;
     ws.products.push_back({.x = &ws.slot_joined,
-                           .block = {.x = ws.plan.gate.data() + first * shape.inner, .first = first, .rows = rows},
+                           .block = {.x = ws.plan.joined.data() + first * shape.inner, .first = first, .rows = rows},
                            .weight = &weights.down[e],
                            .y = ws.plan.out.data() + first * shape.hidden,
                            .ldy = shape.hidden});

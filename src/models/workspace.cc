@@ -88,8 +88,7 @@ Workspace::Workspace(const DecoderConfig& config, std::size_t rows_wanted)
   q_latent.resize(max_rows * sizes.q_latent);
   latent_out.resize(max_rows * sizes.latent_out);
   attended.resize(max_rows * sizes.attended);
-  gate.resize(max_rows * sizes.inner);
-  up.resize(max_rows * sizes.inner);
+  gated_y.resize(max_rows * sizes.inner);
   attention_parts.resize(sizes.attention_parts);
   cos.resize(max_rows * sizes.angles);
   sin.resize(max_rows * sizes.angles);
@@ -104,8 +103,7 @@ Workspace::Workspace(const DecoderConfig& config, std::size_t rows_wanted)
   plan.slot_rows.resize(slots);
   plan.first.resize(sizes.experts == 0 ? 0 : sizes.experts + 1);
   plan.in.resize(slots * sizes.hidden);
-  plan.gate.resize(slots * sizes.expert_inner);
-  plan.up.resize(slots * sizes.expert_inner);
+  plan.joined.resize(slots * sizes.expert_inner);
   plan.out.resize(slots * sizes.hidden);
 }
 

@@ -35,8 +35,7 @@ struct ExpertPlan {
   std::vector<std::uint32_t> slots;      ///< (rows, top_k): where the pair's result lies
   std::vector<std::uint32_t> slot_rows;  ///< (rows * top_k): the row a slot belongs to
   std::vector<std::uint32_t> first;      ///< (experts + 1): an expert's first slot
-  std::vector<float> in, gate, up,
-      out;  ///< (slots, hidden_size), (slots, moe_intermediate_size) twice, (slots, hidden_size)
+  std::vector<float> in, joined, out;    ///< (slots, hidden_size), (slots, moe_intermediate_size), (slots, hidden_size)
 };
 
 struct Workspace {
@@ -53,7 +52,7 @@ struct Workspace {
   std::vector<float> latent_out;       ///< (rows, heads, kv_lora_rank)
   std::vector<float> attention_parts;  ///< of a few rows that share a long past out among threads
   std::vector<float> attended;         ///< (rows, heads * value head_dim)
-  std::vector<float> gate, up;         ///< (rows, intermediate_size), of dense layers and shared experts
+  std::vector<float> gated_y;          ///< (rows, intermediate_size), silu(gate) * up of dense layers and shared experts
   std::vector<float> cos, sin;         ///< (rows, rope half)
   ExpertPlan plan;
   std::vector<kernels::RowBlock> blocks;

@@ -103,7 +103,7 @@ TEST_P(Products, GateAndUpAreJoinedAndPrepared) {
                                {.x = x.data() + first * kCols, .first = first, .rows = rows - first}};
     Activations in(rows, kCols), out(rows, kInner);
     ops.prepare(blocks, kCols, kCols, in);
-    std::vector<float> gate_y(rows * kInner), up_y(rows * kInner), y(rows * kOut);
+    std::vector<float> gate_y(rows * kInner), y(rows * kOut);
     ops.begin(gate_y.data(), rows, kInner, kInner, out);
     std::vector<GatedProduct> gated;
     std::vector<Product> products;
@@ -113,8 +113,7 @@ TEST_P(Products, GateAndUpAreJoinedAndPrepared) {
                        .gate = &gate,
                        .up = &up,
                        .gate_bias = bias.data(),
-                       .gate_y = gate_y.data() + block.first * kInner,
-                       .up_y = up_y.data() + block.first * kInner,
+                       .y = gate_y.data() + block.first * kInner,
                        .ldy = kInner,
                        .out = &out,
                        .out_first = block.first});

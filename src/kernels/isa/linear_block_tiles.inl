@@ -79,6 +79,19 @@ struct Pass {
   const float* soon;           ///< outputs that will be read or written after this block of inputs, ldy apart
 };
 
+/// What will be decoded next, asked for bit by bit while products run.
+struct NextWeights {
+  const std::uint8_t* part[kPairTiles];
+  std::size_t bytes;  ///< of each
+
+  void fetch(std::size_t pass, std::size_t passes) const {
+    const std::size_t lines = (bytes + 63) / 64, each = (lines + passes - 1) / passes;
+    const std::size_t end = (pass + 1) * each < lines ? (pass + 1) * each : lines;
+    for (std::size_t line = pass * each; line < end; ++line)
+      for (const std::uint8_t* at : part) __builtin_prefetch(at + 64 * line);
+  }
+};
+
 struct BlockTilesScratch {
   alignas(64) float sums[kTileChunkRows][kPairOutputs];
   /// What left the tiles: of the last pass sums of products, as kHigh0 .. kLow1; of the last two those of minima.
@@ -95,12 +108,14 @@ class BlockTiles {
   BlockTiles(Tiles& tiles, BlockTilesScratch& scratch) : tiles_(tiles), s_(scratch) {}
 
   /// `soon`: outputs of the chunk's first row that follow this block, `ldy` apart, or null.
-  void run(const BlockRows& x, std::size_t b, std::size_t rows, const float* soon, std::size_t ldy) {
+  void run(const BlockRows& x, std::size_t b, std::size_t rows, const float* soon, std::size_t ldy,
+           const NextWeights& next) {
     soon_stride_ = soon == nullptr ? kPairOutputs : ldy;
     const std::size_t passes = (rows + kActivationRows - 1) / kActivationRows;
     Pass last;
     for (std::size_t p = 0; p < passes; ++p) {
       Pass now = pass_at(x, b, rows, p * kActivationRows);
+      next.fetch(p, passes);
       now.soon = soon == nullptr ? s_.sums[now.row] : soon + now.row * ldy;
       if (p == 0) {
         multiply<false>(now, now);
@@ -235,6 +250,13 @@ void store_sums(const LinearTask& task, std::size_t tile, std::size_t tiles, std
     for (std::size_t t = 0; t < tiles; ++t) store_output(task, tile + t, row + r, Simd::load(sums[r] + 16 * t));
 }
 
+template <typename C>
+NextWeights next_weights(const LinearTask& task, std::size_t tile, std::size_t b) {
+  const std::size_t second = tile + 1 < task.tile_count ? tile + 1 : tile;
+  return {{TilePart<C>(task, tile, b * kPartGroups).scales, TilePart<C>(task, second, b * kPartGroups).scales},
+          C::kPartBytes};
+}
+
 /// Rows [row, row + rows) times all tiles of the task. Inputs are taken in ranges whose activations stay in the cache.
 template <typename C, typename Tiles>
 void multiply_chunk_of_blocks(Tiles& tiles, const LinearTask& task, std::size_t row, std::size_t rows,
@@ -259,7 +281,12 @@ void multiply_chunk_of_blocks(Tiles& tiles, const LinearTask& task, std::size_t 
           decode_block<C>(TilePart<C>(task, t < pair ? tile + t : tile, b * kPartGroups), scratch.w[t]);
         const std::size_t soon = first == 0 ? tile : tile + kPairTiles;
         const bool ends = b + 1 == last && soon < task.tile_count;
-        product.run(x, b, rows, ends ? task.y + row * task.ldy + 16 * soon : nullptr, task.ldy);
+        // After the range's last block comes its first, of the next pair.
+        const bool wraps = b + 1 == last;
+        const bool more = wraps && tile + kPairTiles < task.tile_count;
+        const std::size_t next = wraps ? first : b + 1, after = more ? tile + kPairTiles : tile;
+        product.run(x, b, rows, ends ? task.y + row * task.ldy + 16 * soon : nullptr, task.ldy,
+                    next_weights<C>(task, after, next));
       }
       store_sums(to, tile, pair, row, rows, scratch.sums);
     }

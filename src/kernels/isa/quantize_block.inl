@@ -18,14 +18,11 @@ std::int32_t largest_bits(const float* x) {
   return Simd::reduce_max_int(most);
 }
 
-/// Both parts of a sum of 16 integers, |sum| <= 16 * 127, as BF16, which holds each exactly: multiples of 32, the rest.
-std::uint32_t sum_limbs(std::int32_t sum) {
-  const std::int32_t rest = sum & 31;
-  const float high = static_cast<float>(sum - rest), low = static_cast<float>(rest);
-  std::uint32_t high_bits, low_bits;
-  std::memcpy(&high_bits, &high, 4);
-  std::memcpy(&low_bits, &low, 4);
-  return high_bits >> 16 | (low_bits & 0xffff0000U);
+/// Both parts of sums of 16 integers, |sum| <= 16 * 127, as BF16, which holds each exactly: multiples of 32, the rest.
+Simd::I sum_limbs(Simd::I sums) {
+  const Simd::I rest = Simd::and_int(sums, Simd::set1_int(31));
+  const Simd::I high = Simd::as_int(Simd::to_float(Simd::sub_int(sums, rest)));
+  return Simd::add_int(Simd::template shift_right<16>(high), Simd::as_int(Simd::to_float(rest)));
 }
 
 void quantize_block(const float* x, ActivationLine* out, std::size_t stride) noexcept {
@@ -41,15 +38,15 @@ void quantize_block(const float* x, ActivationLine* out, std::size_t stride) noe
   }
   tail.scale = largest / 127.0F;
   const Simd::F inverse = Simd::set1(127.0F / largest);
-  std::uint32_t limbs[16];
+  alignas(64) std::int32_t sums[16];
   for (std::size_t i = 0; i < 16; ++i) {
     const Simd::I q = Simd::round_to_int(Simd::mul(Simd::load(x + 16 * i), inverse));
     Simd::store_bytes_of(reinterpret_cast<std::int8_t*>(out[i / 4 * stride].bytes) + 16 * (i % 4), q);
-    const std::int32_t sum = Simd::reduce_add_int(q);
-    tail.sum[i] = static_cast<std::int16_t>(sum);
-    limbs[i] = sum_limbs(sum);
+    sums[i] = Simd::reduce_add_int(q);
+    tail.sum[i] = static_cast<std::int16_t>(sums[i]);
   }
-  std::memcpy(out + kBlockQLines * stride, limbs, sizeof limbs);
+  const Simd::I limbs = sum_limbs(Simd::as_int(Simd::load(reinterpret_cast<const float*>(sums))));
+  Simd::store(reinterpret_cast<float*>(out[kBlockQLines * stride].bytes), Simd::as_float(limbs));
   std::memcpy(out + (kBlockQLines + 1) * stride, &tail, sizeof tail);
 }
 
