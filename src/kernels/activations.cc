@@ -28,8 +28,8 @@ void Activations::Impl::Free::operator()(void* p) const noexcept { std::free(p);
 Activations::Activations(std::size_t rows, std::size_t cols) : impl_(std::make_unique<Impl>()) {
   impl_->max_rows = rows;
   impl_->max_groups = cols / kGroupInputs + (cols % kGroupInputs != 0 ? 1 : 0);
-  impl_->groups.reset(
-      allocate<ActivationGroup>(rows, cols, base::checked_mul(rows, impl_->max_groups, "activations")));
+  const std::uint64_t groups = base::checked_mul(rows, impl_->max_groups, "activations");
+  impl_->groups.reset(allocate<ActivationGroup>(rows, cols, base::checked_add(groups, kActivationRows, "activations")));
   const std::uint64_t lines = base::checked_mul(rows, cols / kActivationBlock * kBlockLines, "activations");
   impl_->lines.reset(allocate<ActivationLine>(rows, cols, base::checked_add(lines, kActivationRows, "activations")));
 }

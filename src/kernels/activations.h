@@ -14,9 +14,10 @@ struct Activations::Impl {
   };
 
   std::size_t max_rows = 0, max_groups = 0;
+  // Both with kActivationRows more, which matrix tiles read beyond the last row. Memory that no kernel writes to is
+  // never the process's.
   std::unique_ptr<ActivationGroup[], Free> groups;  // [max_rows][max_groups], interleaved as kActivationRows says
-  // Of each block of rows [whole blocks][rows][kBlockLines], interleaved likewise, and kActivationRows lines that tiles read beyond the
-  // last row. Memory that no kernel writes to is never the process's.
+  // Of each block of rows [whole blocks][rows][kBlockLines], interleaved likewise.
   std::unique_ptr<ActivationLine[], Free> lines;
 
   // Of the last prepare.

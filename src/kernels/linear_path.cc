@@ -7,7 +7,12 @@ namespace minke::kernels {
 std::string_view linear_path(Isa isa, formats::DType dtype, Numerics numerics) noexcept {
   const CodecSpec* codec = find_codec(dtype);
   const bool integers = codec != nullptr && numerics == Numerics::fast;
-  if (isa == Isa::avx512) return integers ? "int8: vpdpbusd, 64 products a step" : "fp32: vfmadd, 16 lanes";
+  if (isa == Isa::amx && integers) {
+    return has_integer_blocks(*codec) ? "int8: matrix tiles, two products, 256 inputs a sum; below 8 rows vpdpbusd"
+                                      : "int8: matrix tiles, 32 inputs a sum; below 8 rows vpdpbusd";
+  }
+  if (isa == Isa::avx512 || isa == Isa::amx)
+    return integers ? "int8: vpdpbusd, 64 products a step" : "fp32: vfmadd, 16 lanes";
   if (isa == Isa::avx2 && integers) {
     // Products of 4 bits by 8 leave room in int16 for several steps (simd_avx2.h).
     return codec->low_bits + codec->high_bits <= 4 ? "int8: vpmaddubsw, sums in int16 over several steps"

@@ -167,8 +167,8 @@ class Ops {
   void linear_task(const Product& product, std::size_t tile, std::size_t tile_count, std::size_t row,
                    std::size_t rows) const;
   /// The same to y[rows][ldy], the first tile's place.
-  void linear_task(const Product& product, std::size_t tile, std::size_t tile_count, std::size_t row,
-                   std::size_t rows, float* y, std::size_t ldy) const;
+  void linear_task(const Product& product, std::size_t tile, std::size_t tile_count, std::size_t row, std::size_t rows,
+                   float* y, std::size_t ldy) const;
   /// What `out` will hold, nothing quantised yet.
   void set_up(const RowBlock& block, std::size_t cols, std::size_t ldx, Activations& out) const;
   /// Columns [begin, end), begin a multiple of 32, of rows [row, row + rows) of a block, y its fp32 rows.

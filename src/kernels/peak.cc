@@ -16,11 +16,12 @@ using Function = std::uint64_t (*)(std::uint64_t steps) noexcept;
 constexpr int kTries = 5;
 constexpr double kTrySeconds = 0.02;
 
-const PeakTable& peak_table(Isa isa) {
+PeakTable peak_table(Isa isa) {
   (void)kernel_table(isa);  // throws when this machine cannot run it
 #if defined(__x86_64__)
   if (isa == Isa::avx2) return kAvx2PeakTable;
   if (isa == Isa::avx512) return kAvx512PeakTable;
+  if (isa == Isa::amx) return {.fp32 = kAvx512PeakTable.fp32, .int8 = kAmxPeakTable.int8, .int4 = nullptr};
 #endif
   return kScalarPeakTable;
 }
@@ -48,7 +49,7 @@ double measure(Function function, base::ThreadPool& pool) {
 }  // namespace
 
 Peak measure_peak(Isa isa, base::ThreadPool& pool) {
-  const PeakTable& table = peak_table(isa);
+  const PeakTable table = peak_table(isa);
   return {.fp32 = measure(table.fp32, pool), .int8 = measure(table.int8, pool), .int4 = measure(table.int4, pool)};
 }
 

@@ -20,6 +20,7 @@ extern const PeakTable kScalarPeakTable;
 #if defined(__x86_64__)
 extern const PeakTable kAvx2PeakTable;
 extern const PeakTable kAvx512PeakTable;
+extern const PeakTable kAmxPeakTable;  ///< int8 alone
 #endif
 
 }  // namespace minke::kernels

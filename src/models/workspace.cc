@@ -13,8 +13,10 @@ namespace {
 constexpr std::size_t kSharedRows = 4;
 constexpr std::size_t kSharedFloats = std::size_t{1} << 22;
 
-/// int8 activations take 64 bytes per 32 inputs.
-std::uint64_t activation_bytes(std::uint64_t rows, std::uint64_t cols) { return rows * (cols / 32 + 1) * 64; }
+/// int8 activations take 64 bytes per 32 inputs, and where blocks of 256 are read 384 for each of those.
+std::uint64_t activation_bytes(std::uint64_t rows, std::uint64_t cols) {
+  return rows * ((cols / 32 + 1) * 64 + cols / 256 * 384);
+}
 
 }  // namespace
 
@@ -61,8 +63,8 @@ WorkspaceSizes::WorkspaceSizes(const DecoderConfig& config) {
 }
 
 std::uint64_t WorkspaceSizes::bytes(std::size_t rows) const {
-  const std::size_t floats = 3 * hidden + q + k + v + q_low + q_latent + latent_out + attended + 2 * inner +
-                             2 * angles + experts + top_k * (2 * hidden + 2 * expert_inner + 4);
+  const std::size_t floats = 3 * hidden + q + k + v + q_low + q_latent + latent_out + attended + inner + 2 * angles +
+                             experts + top_k * (2 * hidden + expert_inner + 4);
   return (static_cast<std::uint64_t>(rows) * floats + attention_parts) * sizeof(float) +
          activation_bytes(rows, widest) + activation_bytes(rows * head_rows, head_inputs) +
          activation_bytes(rows, inner) + activation_bytes(rows * top_k, hidden) +

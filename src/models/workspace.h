@@ -52,8 +52,8 @@ struct Workspace {
   std::vector<float> latent_out;       ///< (rows, heads, kv_lora_rank)
   std::vector<float> attention_parts;  ///< of a few rows that share a long past out among threads
   std::vector<float> attended;         ///< (rows, heads * value head_dim)
-  std::vector<float> gated_y;          ///< (rows, intermediate_size), silu(gate) * up of dense layers and shared experts
-  std::vector<float> cos, sin;         ///< (rows, rope half)
+  std::vector<float> gated_y;   ///< (rows, intermediate_size), silu(gate) * up of dense layers and shared experts
+  std::vector<float> cos, sin;  ///< (rows, rope half)
   ExpertPlan plan;
   std::vector<kernels::RowBlock> blocks;
   std::vector<kernels::Product> products;

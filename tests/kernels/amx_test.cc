@@ -1,11 +1,12 @@
 // Products on Intel AMX's tiles, on processors without them: the kernel's source over a twin of the tiles in plain
-// C++, held bit for bit against the scalar kernels. (Where the processor has AMX, linear_test.cc runs the real ones.)
+// C++, held bit for bit against references. (Where the processor has AMX, linear_test.cc runs the real ones.)
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <array>
 #include <cstdint>
 #include <cstring>
+#include <initializer_list>
 #include <stdexcept>
 #include <vector>
 
@@ -14,6 +15,7 @@
 #include "kernels/isa.h"
 #include "kernels/kernel_table.h"
 #include "kernels/ops.h"
+#include "linear_reference.h"
 #include "linear_testing.h"
 
 // As in isa_amx.cc.
@@ -23,12 +25,15 @@
 #include "kernels/isa/linear_bytes.inl"
 #include "kernels/isa/tile_config.h"
 #include "kernels/isa/linear_tiles.inl"
+#include "kernels/isa/linear_blocks.inl"
+#include "kernels/isa/quantize_block.inl"
+#include "kernels/isa/linear_block_tiles.inl"
 // clang-format on
 
 namespace minke::kernels {
 namespace {
 
-/// What AMX does (Intel SDM, volume 2: LDTILECFG, TILELOADD, TDPBSSD, TILESTORED), and refuses.
+/// What AMX does (Intel SDM, volume 2: LDTILECFG, TILELOADD, TDPBSSD, TDPBSUD, TDPBF16PS, TILESTORED), and refuses.
 class TilesTwin {
  public:
   explicit TilesTwin(const TileConfig& config) : config_(config) {
@@ -58,22 +63,53 @@ class TilesTwin {
     for (std::size_t row = 0; row < config_.rows[kTile]; ++row)
       std::memcpy(static_cast<std::byte*>(to) + row * stride, tiles_[kTile][row].data(), config_.row_bytes[kTile]);
   }
-  template <int kTo, int kA, int kB>
+  template <int kTo, int kA, int kB, bool kUnsigned = false>
   void add_products() {
-    require(config_.rows[kTo] == config_.rows[kA] && config_.rows[kTo] != 0, "rows of sum and first operand");
-    require(config_.row_bytes[kTo] == config_.row_bytes[kB], "columns of sum and second operand");
-    require(config_.row_bytes[kA] == 4 * config_.rows[kB], "the operands' inner sizes");
+    require_fitting<kTo, kA, kB>();
     for (std::size_t m = 0; m < config_.rows[kTo]; ++m)
       for (std::size_t n = 0; n < config_.row_bytes[kTo] / 4; ++n) {
         std::uint32_t sum;  // wraps, as the instruction does
         std::memcpy(&sum, &tiles_[kTo][m][4 * n], 4);
-        for (std::size_t k = 0; k < config_.row_bytes[kA]; ++k)
-          sum += static_cast<std::uint32_t>(tiles_[kA][m][k] * tiles_[kB][k / 4][4 * n + k % 4]);
+        for (std::size_t k = 0; k < config_.row_bytes[kA]; ++k) {
+          const std::int8_t byte = tiles_[kB][k / 4][4 * n + k % 4];
+          sum += static_cast<std::uint32_t>(tiles_[kA][m][k] * (kUnsigned ? byte & 0xff : byte));
+        }
+        std::memcpy(&tiles_[kTo][m][4 * n], &sum, 4);
+      }
+  }
+  template <int kTo, int kA, int kB>
+  void add_unsigned_products() {
+    add_products<kTo, kA, kB, true>();
+  }
+  /// Sums may be taken in any order: the kernels use this where all are exact.
+  template <int kTo, int kA, int kB>
+  void add_bf16_products() {
+    require_fitting<kTo, kA, kB>();
+    for (std::size_t m = 0; m < config_.rows[kTo]; ++m)
+      for (std::size_t n = 0; n < config_.row_bytes[kTo] / 4; ++n) {
+        float sum;
+        std::memcpy(&sum, &tiles_[kTo][m][4 * n], 4);
+        for (std::size_t k = 0; k < config_.row_bytes[kA] / 2; ++k)
+          sum += bf16(&tiles_[kA][m][2 * k]) * bf16(&tiles_[kB][k / 2][4 * n + 2 * (k % 2)]);
         std::memcpy(&tiles_[kTo][m][4 * n], &sum, 4);
       }
   }
 
  private:
+  template <int kTo, int kA, int kB>
+  void require_fitting() const {
+    require(config_.rows[kTo] == config_.rows[kA] && config_.rows[kTo] != 0, "rows of sum and first operand");
+    require(config_.row_bytes[kTo] == config_.row_bytes[kB], "columns of sum and second operand");
+    require(config_.row_bytes[kA] == 4 * config_.rows[kB], "the operands' inner sizes");
+  }
+  static float bf16(const std::int8_t* at) {
+    std::uint16_t half;
+    std::memcpy(&half, at, 2);
+    const std::uint32_t bits = std::uint32_t{half} << 16;
+    float value;
+    std::memcpy(&value, &bits, 4);
+    return value;
+  }
   static void require(bool holds, const char* what) {
     if (!holds) throw std::logic_error(what);  // the processor raises #UD or #GP; here a noexcept kernel ends the test
   }
@@ -87,6 +123,8 @@ KernelTable twin_table() {
   KernelTable table = kernel_table(Isa::scalar);
   table.name = "amx twin";
   table.linear_bytes = &linear_bytes_on_tiles<TilesTwin, kScalarTable>;
+  table.linear_blocks = &linear_blocks_on_tiles<TilesTwin>;
+  table.quantize_block = &quantize_block;
   return table;
 }
 
@@ -137,7 +175,7 @@ TEST(AmxTwin, RefusesShapesThatDoNotFit) {
 using formats::DType;
 using formats::info;
 using testing::random_values;
-using testing::random_weights;
+using testing::Weights;
 
 /// y of `rows` rows, behind each of which three floats must stay as they were.
 std::vector<float> product(const KernelTable& table, const PackedMatrix& w, const std::vector<float>& x,
@@ -147,58 +185,65 @@ std::vector<float> product(const KernelTable& table, const PackedMatrix& w, cons
   Activations activations(rows, w.cols());
   ops.prepare(x.data(), rows, w.cols(), w.cols(), activations);
   const std::size_t ldy = w.rows() + 3;
-  std::vector<float> y(rows * ldy, -1234.5F);
+  std::vector<float> y(rows * ldy, -1234.5F), out;
   ops.linear(activations, w, bias.data(), y.data(), ldy);
-  for (std::size_t i = 0; i < y.size(); ++i)
-    if (i % ldy >= w.rows()) {
+  for (std::size_t i = 0; i < y.size(); ++i) {
+    if (i % ldy < w.rows()) {
+      out.push_back(y[i]);
+    } else {
       EXPECT_EQ(y[i], -1234.5F) << "behind row " << i / ldy;
     }
-  return y;
+  }
+  return out;
 }
 
-void expect_same_bits(const PackedMatrix& w, std::size_t rows, const std::vector<float>& x, std::size_t threads) {
-  const std::vector<float> bias = random_values(w.rows(), 3);
-  const std::vector<float> expected = product(kernel_table(Isa::scalar), w, x, rows, bias, 1);
-  const std::vector<float> got = product(twin_table(), w, x, rows, bias, threads);
-  EXPECT_EQ(std::memcmp(got.data(), expected.data(), got.size() * sizeof(float)), 0)
-      << info(w.dtype()).name << " rows " << rows << " cols " << w.cols() << " outputs " << w.rows();
+/// Every prefix of the rows in `counts` gives the reference's bits.
+void expect_reference(const Weights& w, const std::vector<float>& x, std::initializer_list<std::size_t> counts,
+                      std::size_t threads) {
+  const KernelTable table = twin_table();
+  const std::vector<float> bias = random_values(w.rows, 3);
+  std::vector<float> expected;
+  for (std::size_t r = 0; r < std::max(counts); ++r)
+    for (const float y : testing::reference(table, Numerics::fast, w, x.data() + r * w.cols, bias.data()))
+      expected.push_back(y);
+  for (const std::size_t rows : counts) {
+    const std::vector<float> got = product(table, w.packed, x, rows, bias, threads);
+    ASSERT_EQ(got.size(), rows * w.rows);
+    EXPECT_EQ(std::memcmp(got.data(), expected.data(), got.size() * sizeof(float)), 0)
+        << info(w.type).name << " rows " << rows << " cols " << w.cols << " outputs " << w.rows;
+  }
 }
 
-PackedMatrix weights(DType type, std::size_t outputs, std::size_t cols) {
-  base::ThreadPool pool(1);
-  const std::vector<std::byte> raw = random_weights(type, outputs, cols, outputs + cols);
-  return PackedMatrix::pack({"w", type, outputs, cols, raw, {}}, pool);
-}
-
-TEST(AmxTwin, EveryCodecAndRowCountGivesTheScalarBits) {
+TEST(AmxTwin, EveryCodecAndRowCountGivesTheReferencesBits) {
   for (const CodecSpec& spec : kCodecs) {
     for (const std::size_t blocks : {1U, 3U}) {
       const std::size_t cols = blocks * static_cast<std::size_t>(spec.block);
-      const PackedMatrix w = weights(spec.dtype, 21, cols);
-      const std::vector<float> x = random_values(50 * cols, 8);
-      for (const std::size_t rows : {1U, 7U, 8U, 9U, 15U, 16U, 17U, 31U, 32U, 50U}) expect_same_bits(w, rows, x, 1);
+      const Weights w(spec.dtype, 21, cols, 21 + cols);
+      expect_reference(w, random_values(50 * cols, 8), {1, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 50}, 1);
     }
   }
 }
 
 TEST(AmxTwin, MoreRowsThanAChunkAndSeveralThreads) {
   for (const DType type : {DType::q8_0, DType::q4_k, DType::q6_k}) {
-    const PackedMatrix w = weights(type, 40, 512);
-    const std::vector<float> x = random_values(150 * 512, 4);
-    expect_same_bits(w, 150, x, 3);
+    const Weights w(type, 40, 512, 6);
+    expect_reference(w, random_values(150 * 512, 4), {150}, 3);
   }
+  // More than one range of inputs, whose sums wait in the outputs.
+  const Weights w(DType::q4_k, 21, 8 * 256, 7);
+  expect_reference(w, random_values(530 * w.cols, 4), {530}, 2);
 }
 
 TEST(AmxTwin, LargestIntegers) {
   base::ThreadPool pool(1);
   for (const CodecSpec& spec : kCodecs) {
     for (const unsigned fill : {0x00U, 0xffU, 0x80U, 0x7fU}) {
-      std::vector<std::byte> raw = random_weights(spec.dtype, 16, 256, 5);
-      for (std::byte& byte : raw) byte = static_cast<std::byte>(fill);
-      testing::set_scales(spec.dtype, raw, 1);
-      const PackedMatrix w = PackedMatrix::pack({"w", spec.dtype, 16, 256, raw, {}}, pool);
-      expect_same_bits(w, 16, std::vector<float>(16 * 256, 1.0F), 1);
-      expect_same_bits(w, 16, std::vector<float>(16 * 256, -1.0F), 1);
+      Weights w(spec.dtype, 16, 256, 5);
+      for (std::byte& byte : w.raw) byte = static_cast<std::byte>(fill);
+      testing::set_scales(spec.dtype, w.raw, 1);
+      w.packed = PackedMatrix::pack({"w", w.type, w.rows, w.cols, w.raw, {}}, pool);
+      expect_reference(w, std::vector<float>(16 * 256, 1.0F), {1, 16}, 1);
+      expect_reference(w, std::vector<float>(16 * 256, -1.0F), {1, 16}, 1);
     }
   }
 }

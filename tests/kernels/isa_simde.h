@@ -244,6 +244,10 @@ inline simde__m512 shuffle(simde__m512 a, simde__m512 b, unsigned lanes) {
 #undef _mm512_slli_epi32
 #define _mm512_slli_epi32 simde_mm512_slli_epi32
 #undef _mm512_srli_epi16
+#define _mm512_mullo_epi32 simde_mm512_mullo_epi32
+#define _mm512_mullo_epi16 simde_mm512_mullo_epi16
+#define _mm512_sub_epi16 simde_mm512_sub_epi16
+#define _mm512_ternarylogic_epi32 simde_mm512_ternarylogic_epi32
 #define _mm512_srli_epi16 simde_mm512_srli_epi16
 #undef _mm512_srli_epi32
 #define _mm512_srli_epi32 simde_mm512_srli_epi32

@@ -168,6 +168,19 @@ TEST(IsaWrapper, HalvesAndBf16) {
   }
 }
 
+/// Both bytes of every product, by scales of 8 bits.
+template <typename S>
+struct TwoBytes {
+  typename S::B high, low;
+};
+template <typename S, int kZero>
+TwoBytes<S> scaled_bytes(const std::uint8_t* bytes, const std::uint8_t* scales) {
+  TwoBytes<S> out;
+  const auto scale = S::widen_i8(reinterpret_cast<const std::int8_t*>(scales));
+  S::template scale_bytes<kZero>(S::load_bytes(bytes), scale, out.high, out.low);
+  return out;
+}
+
 TEST(IsaWrapper, Integers) {
   for (std::uint64_t seed = 0; seed < 100; ++seed) {
     const Input x = random_bits(seed), y = random_bits(seed + 1000), f = random_floats(2 * seed);
@@ -176,6 +189,12 @@ TEST(IsaWrapper, Integers) {
     EXPECT_SAME(bytes_of, S::set1_int(-5));
     EXPECT_SAME(bytes_of, S::add_int(S::as_int(S::load(a)), S::as_int(S::load(b))));
     EXPECT_SAME(bytes_of, S::sub_int(S::as_int(S::load(a)), S::as_int(S::load(b))));
+#if !defined(__aarch64__)  // of blocks of 256, which only matrix tiles multiply
+    EXPECT_SAME(bytes_of, S::mul_int(S::as_int(S::load(a)), S::as_int(S::load(b))));
+    EXPECT_SAME(bytes_of, scaled_bytes<S, 0>(x.bytes, y.bytes));
+    EXPECT_SAME(bytes_of, scaled_bytes<S, 32>(x.bytes, y.bytes));
+    EXPECT_SAME(bytes_of, scaled_bytes<S, 128>(x.bytes, y.bytes));
+#endif
     EXPECT_SAME(bytes_of, S::and_int(S::as_int(S::load(a)), S::as_int(S::load(b))));
     EXPECT_SAME(bytes_of, S::max_int(S::as_int(S::load(a)), S::as_int(S::load(b))));
     EXPECT_SAME(bytes_of, S::reduce_max_int(S::as_int(S::load(a))));

@@ -13,6 +13,7 @@
 #include "kernels/codec.h"
 #include "kernels/kernel_table.h"
 #include "kernels/ops.h"
+#include "linear_reference.h"
 #include "linear_testing.h"
 
 namespace minke::kernels {
@@ -21,104 +22,8 @@ namespace {
 using formats::DType;
 using testing::kAllTypes;
 using testing::random_values;
-using testing::random_weights;
-
-/// A matrix packed, with its file bytes kept.
-struct Weights {
-  Weights(DType dtype, std::size_t n, std::size_t k, std::uint64_t seed)
-      : type(dtype), rows(n), cols(k), raw(random_weights(dtype, n, k, seed)), pool(2) {
-    packed = PackedMatrix::pack({"w", type, rows, cols, raw, {}}, pool);
-  }
-  DType type;
-  std::size_t rows, cols;
-  std::vector<std::byte> raw;
-  base::ThreadPool pool;
-  PackedMatrix packed;
-};
-
-/// y[n] of one row of x in `exact`: what kernel_table.h states for linear_float.
-std::vector<float> exact_reference(const Weights& w, const float* x, const float* bias) {
-  std::vector<float> y(w.rows), row(w.cols);
-  for (std::size_t n = 0; n < w.rows; ++n) {
-    w.packed.unpack_row(n, row);
-    float total = 0;
-    for (std::size_t first = 0; first < w.cols; first += 256) {
-      float part = 0;
-      for (std::size_t k = first; k < std::min(first + 256, w.cols); ++k) part = std::fma(x[k], row[k], part);
-      total += part;
-    }
-    y[n] = bias == nullptr ? total : total + bias[n];
-  }
-  return y;
-}
-
-/// One block's scale and offset of a sub-group, from the codec's definition.
-void sub_group_scales(const CodecSpec& spec, const CodecBlock& block, std::size_t i, float& scale, float& offset) {
-  const float d = half_to_float(block.d), m = half_to_float(block.m);
-  scale = d;
-  offset = 0;
-  if (spec.scales == ScaleForm::half_min) offset = m;
-  if (spec.scales == ScaleForm::six_bit_min || spec.scales == ScaleForm::four_bit_min) {
-    scale = d * block.scales[i];
-    offset = -m * block.mins[i];
-  }
-  if (spec.scales == ScaleForm::six_bit) scale = d * static_cast<float>(block.scales[i] - 32);
-  if (spec.scales == ScaleForm::byte) scale = d * std::bit_cast<std::int8_t>(block.scales[i]);
-  if (spec.scales == ScaleForm::odd_nibble || spec.scales == ScaleForm::odd_word)
-    scale = d * spec.unit * static_cast<float>(2 * block.scales[i] + 1);
-  if (spec.scales == ScaleForm::exponent) scale = std::ldexp(1.0F, block.scales[0] - 128);
-}
-
-/// y[n] of one row of x in `fast` for a quantised type: int8 groups of 32, exact integer sums.
-std::vector<float> fast_reference(const Weights& w, const float* x, const float* bias) {
-  const CodecSpec& spec = *find_codec(w.type);
-  const formats::DTypeInfo& type = formats::info(w.type);
-  const bool has_offset = spec.scales == ScaleForm::half_min || spec.scales == ScaleForm::six_bit_min ||
-                          spec.scales == ScaleForm::four_bit_min;
-  std::vector<int> q(w.cols);
-  std::vector<float> x_scale(w.cols / 32);
-  for (std::size_t g = 0; g < w.cols / 32; ++g) {
-    float largest = 0;
-    for (std::size_t k = 32 * g; k < 32 * g + 32; ++k) largest = std::max(largest, std::fabs(x[k]));
-    if (largest < 0x1p-96F) continue;
-    x_scale[g] = largest / 127;
-    const float inverse = 127 / largest;
-    for (std::size_t k = 32 * g; k < 32 * g + 32; ++k) q[k] = static_cast<int>(std::nearbyint(x[k] * inverse));
-  }
-  std::vector<float> y(w.rows);
-  const std::size_t group = static_cast<std::size_t>(spec.group), block_cols = type.block_elements;
-  for (std::size_t n = 0; n < w.rows; ++n) {
-    float sum = 0;
-    for (std::size_t first = 0; first < w.cols; first += 32) {
-      CodecBlock block{};
-      const std::size_t index = (n * w.cols + first) / block_cols;
-      read_block(spec, reinterpret_cast<const std::uint8_t*>(w.raw.data()) + index * type.block_bytes, block);
-      float scaled = 0, offset[2] = {}, x_sums[2] = {};
-      for (std::size_t part = 0; part < 32 / group; ++part) {
-        const std::size_t start = first + part * group;
-        float scale;
-        sub_group_scales(spec, block, start % block_cols / group, scale, offset[part]);
-        int dot = 0, x_sum = 0;
-        for (std::size_t k = start; k < start + group; ++k) {
-          dot += q[k] * code_value(spec, block.q[k % block_cols]);
-          x_sum += q[k];
-        }
-        scaled = part == 0 ? static_cast<float>(dot) * scale : std::fma(static_cast<float>(dot), scale, scaled);
-        x_sums[part] = x_scale[first / 32] * static_cast<float>(x_sum);
-      }
-      sum = std::fma(scaled, x_scale[first / 32], sum);
-      for (std::size_t part = 0; has_offset && part < 32 / group; ++part)
-        sum = std::fma(x_sums[part], offset[part], sum);
-    }
-    y[n] = bias == nullptr ? sum : sum + bias[n];
-  }
-  return y;
-}
-
-std::vector<float> reference(Numerics numerics, const Weights& w, const float* x, const float* bias) {
-  const bool bytes = numerics == Numerics::fast && find_codec(w.type) != nullptr;
-  return bytes ? fast_reference(w, x, bias) : exact_reference(w, x, bias);
-}
+using testing::reference;
+using testing::Weights;
 
 /// Runs prepare and linear; y has `pad` floats after each row that must stay untouched.
 std::vector<float> product(const Ops& ops, const Weights& w, const float* x, std::size_t rows, std::size_t ldx,
@@ -173,7 +78,8 @@ TEST_P(Linear, SmallShapesMatchTheReference) {
         for (const Numerics numerics : {Numerics::exact, Numerics::fast}) {
           std::vector<float> expected;
           for (std::size_t r = 0; r < 35; ++r)
-            for (const float v : reference(numerics, w, x.data() + r * ldx, bias.data())) expected.push_back(v);
+            for (const float v : reference(table(), numerics, w, x.data() + r * ldx, bias.data()))
+              expected.push_back(v);
           const Ops ops(table(), pool, numerics);
           for (const std::size_t rows : {1U, 2U, 3U, 4U, 5U, 6U, 7U, 8U, 9U, 15U, 16U, 31U, 35U}) {
             const std::vector<float> y = product(ops, w, x.data(), rows, ldx, bias.data());
@@ -199,7 +105,7 @@ TEST_P(Linear, LargestIntegersDoNotSaturate) {
       w.packed = PackedMatrix::pack({"w", type, w.rows, w.cols, w.raw, {}}, pool);
       const std::vector<float> x(256, fill == 0x7fU ? -1.0F : 1.0F);
       const std::vector<float> y = product(Ops(table(), pool, Numerics::fast), w, x.data(), 1, 256, nullptr);
-      ASSERT_TRUE(same_bits(y, fast_reference(w, x.data(), nullptr)))
+      ASSERT_TRUE(same_bits(y, reference(table(), Numerics::fast, w, x.data(), nullptr)))
           << formats::info(type).name << " filled with " << fill;
     }
   }
@@ -237,7 +143,7 @@ TEST_P(Linear, SameBitsForAnySplitAndAnyThreads) {
       base::ThreadPool one(1);
       const std::vector<float> whole = product(Ops(table(), one, numerics), w, x.data(), rows, cols, nullptr);
       ASSERT_TRUE(same_bits({whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(w.rows)},
-                            reference(numerics, w, x.data(), nullptr)));
+                            reference(table(), numerics, w, x.data(), nullptr)));
       for (const std::size_t threads : {2U, 3U}) {
         base::ThreadPool pool(threads);
         const Ops ops(table(), pool, numerics);
@@ -308,7 +214,7 @@ TEST_P(Linear, EveryExponentOfMxfp4) {
     for (std::size_t k = 0; k < 32; ++k) x[32 * e + k] = static_cast<float>(k) - 20;
     for (const Numerics numerics : {Numerics::exact, Numerics::fast})
       ASSERT_TRUE(same_bits(product(Ops(table(), pool, numerics), w, x.data(), 1, kCols, nullptr),
-                            reference(numerics, w, x.data(), nullptr)))
+                            reference(table(), numerics, w, x.data(), nullptr)))
           << e << " " << to_string(numerics);
   }
 }

@@ -75,8 +75,8 @@ void decode_block(const TilePart<C>& part, DecodedBlock& out) {
 struct Pass {
   const ActivationLine* x;
   std::size_t stride;
-  std::size_t row;             ///< the first, of the chunk
-  const float* soon;           ///< outputs that will be read or written after this block of inputs, ldy apart
+  std::size_t row;    ///< the first, of the chunk
+  const float* soon;  ///< outputs that will be read or written after this block of inputs, ldy apart
 };
 
 /// What will be decoded next, asked for bit by bit while products run.

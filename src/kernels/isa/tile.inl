@@ -203,8 +203,8 @@ struct TilePart {
 };
 
 /// Weights are asked for this far ahead where they come from memory: processors' own prefetching alone reached two
-/// thirds to three quarters of what they can read (Granite Rapids class: 12.1 to 14.1 GB/s on one thread, with it 15.2 to
-/// 16.6 of 18.8; 1 KiB ahead is 3 % slower, 4 KiB 35 %).
+/// thirds to three quarters of what they can read (Granite Rapids class: 12.1 to 14.1 GB/s on one thread, with it 15.2
+/// to 16.6 of 18.8; 1 KiB ahead is 3 % slower, 4 KiB 35 %).
 constexpr std::size_t kFetchAhead = 2048;
 
 template <std::size_t kBytes>
