@@ -6,7 +6,7 @@
 namespace minke::cli {
 
 Limits measure_limits(kernels::Isa isa, base::ThreadPool& pool) {
-  return {.read_bandwidth = engine::measure_read_bandwidth(pool), .peak = kernels::measure_peak(isa, pool)};
+  return {.read_bandwidth = engine::measure_read_bandwidth(pool), .peak = kernels::measure_peak(isa, pool), .isa = isa};
 }
 
 ArithmeticLimit arithmetic_limit(const Limits& limits, formats::DType dtype, kernels::Numerics numerics) {

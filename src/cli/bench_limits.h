@@ -16,6 +16,7 @@ namespace minke::cli {
 struct Limits {
   double read_bandwidth = 0;  ///< bytes per second
   kernels::Peak peak;
+  kernels::Isa isa = kernels::Isa::scalar;  ///< whose peak it is
 };
 
 Limits measure_limits(kernels::Isa isa, base::ThreadPool& pool);

@@ -14,6 +14,8 @@ constexpr double kShareOfReading = 0.97;
 /// Of the peak of products, what whole prompts of 512 tokens reach: 0.57 (1.5B, Q4_K_M) and 0.48 to 0.69
 /// (DeepSeek-V2-Lite's shape), on a Zen 4 with AVX-512 VNNI (docs/performance.md).
 constexpr double kShareOfPeak = 0.55;
+/// Likewise of matrix tiles: 0.09 to 0.10 (1.5B, Q4_K_M; Granite Rapids class).
+constexpr double kShareOfTiles = 0.095;
 
 /// Weights per second that a thread multiplies with one row, of types whose decoding takes longer than reading them;
 /// the same processor. 0: as fast as they are read.
@@ -65,7 +67,9 @@ double prefill_speed(const models::ModelSizes& sizes, const models::DecoderConfi
   const std::uint64_t products = sizes.active_parameters - std::min(sizes.active_parameters, output);
   const models::TensorGroup* most = largest_group(sizes.groups);
   if (most == nullptr || products == 0) return 0;
-  return kShareOfPeak * arithmetic_limit(limits, most->dtype, numerics).rate / (2 * static_cast<double>(products));
+  const ArithmeticLimit limit = arithmetic_limit(limits, most->dtype, numerics);
+  const bool tiles = limits.isa == kernels::Isa::amx && limit.rate == limits.peak.int8;
+  return (tiles ? kShareOfTiles : kShareOfPeak) * limit.rate / (2 * static_cast<double>(products));
 }
 
 }  // namespace

@@ -193,6 +193,8 @@ inline simde__m512 shuffle(simde__m512 a, simde__m512 b, unsigned lanes) {
 #define _mm512_div_ps simde_mm512_div_ps
 #undef _mm512_dpbusd_epi32
 #define _mm512_dpbusd_epi32 simde_mm512_dpbusd_epi32
+#undef _mm512_dpwssd_epi32
+#define _mm512_dpwssd_epi32 simde_mm512_dpwssd_epi32
 #undef _mm512_extractf32x8_ps
 #define _mm512_extractf32x8_ps(a, part) simde_missing::upper_half(a)
 #undef _mm512_extracti64x4_epi64
@@ -244,9 +246,13 @@ inline simde__m512 shuffle(simde__m512 a, simde__m512 b, unsigned lanes) {
 #undef _mm512_slli_epi32
 #define _mm512_slli_epi32 simde_mm512_slli_epi32
 #undef _mm512_srli_epi16
+#undef _mm512_mullo_epi32
 #define _mm512_mullo_epi32 simde_mm512_mullo_epi32
+#undef _mm512_mullo_epi16
 #define _mm512_mullo_epi16 simde_mm512_mullo_epi16
+#undef _mm512_sub_epi16
 #define _mm512_sub_epi16 simde_mm512_sub_epi16
+#undef _mm512_ternarylogic_epi32
 #define _mm512_ternarylogic_epi32 simde_mm512_ternarylogic_epi32
 #define _mm512_srli_epi16 simde_mm512_srli_epi16
 #undef _mm512_srli_epi32

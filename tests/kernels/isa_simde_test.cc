@@ -191,6 +191,7 @@ TEST(IsaWrapper, Integers) {
     EXPECT_SAME(bytes_of, S::sub_int(S::as_int(S::load(a)), S::as_int(S::load(b))));
 #if !defined(__aarch64__)  // of blocks of 256, which only matrix tiles multiply
     EXPECT_SAME(bytes_of, S::mul_int(S::as_int(S::load(a)), S::as_int(S::load(b))));
+    EXPECT_SAME(bytes_of, S::add_pair_products(S::as_int(S::load(a)), S::as_int(S::load(b)), -70000));
     EXPECT_SAME(bytes_of, scaled_bytes<S, 0>(x.bytes, y.bytes));
     EXPECT_SAME(bytes_of, scaled_bytes<S, 32>(x.bytes, y.bytes));
     EXPECT_SAME(bytes_of, scaled_bytes<S, 128>(x.bytes, y.bytes));

@@ -15,6 +15,8 @@ namespace {
 
 using minke::kernels::kActivationRows;
 
+/// Fewer rows stay with vectors: 8 take half the time that they would take on tiles, 16 as long.
+constexpr std::size_t kLeastBlockTileRows = 16;
 /// Rows that share decoded weights: decoding 256 inputs takes about as long as multiplying 24 rows.
 constexpr std::size_t kTileChunkRows = 512;
 static_assert(kTileChunkRows % (2 * kActivationRows) == 0);
@@ -295,7 +297,7 @@ void multiply_chunk_of_blocks(Tiles& tiles, const LinearTask& task, std::size_t 
 
 template <typename C, typename Tiles>
 void linear_blocks_of(const LinearTask& task) {
-  if (task.rows < kLeastTileRows) return few_rows_of_blocks<C>(task);
+  if (task.rows < kLeastBlockTileRows) return few_rows_of_blocks<C>(task);
   Tiles tiles(block_tile_config());
   BlockTilesScratch scratch;
   for (std::size_t row = 0; row < task.rows; row += kTileChunkRows) {

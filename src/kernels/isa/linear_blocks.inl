@@ -34,17 +34,36 @@ template <typename C>
   return Simd::fma(scaled, Simd::set1(scale), sum);
 }
 
-/// Of row r (of n, in one block of rows): sum over sub-groups of the minimum times the sum of activations.
+/// The minima of a block as what two sums of 16 activations each are multiplied with: pair i of inputs 32 i ..
 template <typename C>
-[[gnu::always_inline]] inline Simd::F sum_minima(const Scales<C>& scales, const BlockTail& tail) {
-  Simd::I total = Simd::set1_int(0);
-#pragma GCC unroll 16
-  for (std::size_t i = 0; i < 8 * C::kParts; ++i) {
-    const std::int32_t sum = C::kParts == 2 ? tail.sum[i] : tail.sum[2 * i] + tail.sum[2 * i + 1];
-    total = Simd::add_int(total, Simd::mul_int(scales.minimum(i), Simd::set1_int(sum)));
+struct MinimaPairs {
+  Simd::I pair[kPartGroups];
+
+  [[gnu::always_inline]] explicit MinimaPairs(const Scales<C>& scales) {
+#pragma GCC unroll 8
+    for (std::size_t i = 0; i < kPartGroups; ++i) {
+      const Simd::I first = scales.minimum(i * C::kParts), second = scales.minimum((i + 1) * C::kParts - 1);
+      pair[i] = Simd::add_int(first, Simd::template shift_left<16>(second));
+    }
   }
-  return Simd::to_float(total);
-}
+  /// Sum over sub-groups of the minimum times the sum of activations.
+  [[gnu::always_inline]] Simd::F sum(const BlockTail& tail) const {
+    Simd::I total = Simd::set1_int(0);
+#pragma GCC unroll 8
+    for (std::size_t i = 0; i < kPartGroups; ++i) {
+      std::int32_t two;
+      std::memcpy(&two, tail.sum + 2 * i, sizeof two);
+      total = Simd::add_pair_products(total, pair[i], two);
+    }
+    return Simd::to_float(total);
+  }
+};
+template <typename C>
+  requires(!C::kOffset)
+struct MinimaPairs<C> {
+  explicit MinimaPairs(const Scales<C>&) {}
+  Simd::F sum(const BlockTail&) const { return Simd::zero(); }
+};
 
 template <typename C>
 struct MultiplyFewBlocks {
@@ -95,12 +114,11 @@ struct MultiplyFewBlocks {
         decode_group_of<C>(part, g, w);
         add_group_of<kRows>(w, scales, g, block, row, total);
       }
+      const MinimaPairs<C> minima(scales);
 #pragma GCC unroll 8
       for (int r = 0; r < kRows; ++r) {
         const BlockTail& tail = tail_of(block, row + static_cast<std::size_t>(r), stride);
-        Simd::F minima = Simd::zero();
-        if constexpr (C::kOffset) minima = sum_minima<C>(scales, tail);
-        sum[r] = add_block<C>(scales, total[r], minima, tail.scale, sum[r]);
+        sum[r] = add_block<C>(scales, total[r], minima.sum(tail), tail.scale, sum[r]);
       }
     }
 #pragma GCC unroll 8
@@ -109,7 +127,7 @@ struct MultiplyFewBlocks {
 };
 
 /// Rows of one run at most.
-constexpr int kFewBlockRows = 4;
+constexpr int kFewBlockRows = 8;
 
 /// task.rows <= kActivationRows.
 template <typename C>

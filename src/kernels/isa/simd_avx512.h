@@ -80,6 +80,10 @@ struct Simd {
   static I add_int(I a, I b) { return _mm512_add_epi32(a, b); }
   static I sub_int(I a, I b) { return _mm512_sub_epi32(a, b); }
   static I mul_int(I a, I b) { return _mm512_mullo_epi32(a, b); }
+  /// As simd_scalar.h.
+  static I add_pair_products(I sum, I pairs, std::int32_t two) {
+    return _mm512_dpwssd_epi32(sum, pairs, _mm512_set1_epi32(two));
+  }
   static I and_int(I a, I b) { return _mm512_and_si512(a, b); }
   static I max_int(I a, I b) { return _mm512_max_epi32(a, b); }
   static std::int32_t reduce_max_int(I a) {

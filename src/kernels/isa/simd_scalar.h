@@ -160,6 +160,16 @@ struct Simd {
       a.v[i] = static_cast<std::int32_t>(static_cast<std::uint32_t>(a.v[i]) * static_cast<std::uint32_t>(b.v[i]));
     return a;
   }
+  /// Of each lane both halves, signed, times those of `two`.
+  static I add_pair_products(I sum, I pairs, std::int32_t two) {
+    for (int i = 0; i < 16; ++i) {
+      const std::int32_t low = static_cast<std::int16_t>(pairs.v[i]) * static_cast<std::int16_t>(two);
+      const std::int32_t high = (pairs.v[i] >> 16) * (two >> 16);
+      sum.v[i] = static_cast<std::int32_t>(static_cast<std::uint32_t>(sum.v[i]) + static_cast<std::uint32_t>(low) +
+                                           static_cast<std::uint32_t>(high));
+    }
+    return sum;
+  }
   static I and_int(I a, I b) {
     for (int i = 0; i < 16; ++i) a.v[i] &= b.v[i];
     return a;
