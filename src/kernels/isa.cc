@@ -70,26 +70,35 @@ std::string missing_here(Isa isa) {
   return missing.text();
 }
 
-const KernelTable& amx_table() {
-  static const KernelTable table = [] {
-    KernelTable both = kAvx512Table;
-    both.name = kAmxTable.name;
-    both.linear_bytes = kAmxTable.linear_bytes;
-    both.linear_blocks = kAmxTable.linear_blocks;
-    both.quantize_block = kAmxTable.quantize_block;
-    return both;
-  }();
+KernelTable with_tiles(KernelTable table) {
+  table.name = kAmxTable.name;
+  table.linear_bytes = kAmxTable.linear_bytes;
+  table.linear_blocks = kAmxTable.linear_blocks;
+  table.quantize_block = kAmxTable.quantize_block;
   return table;
 }
 
+/// The tables as this processor runs them best.
+struct TunedTables {
+  KernelTable avx2 = kAvx2Table, avx512 = kAvx512Table, amx = with_tiles(kAvx512Table);
+
+  TunedTables() {
+    __builtin_cpu_init();
+    if (__builtin_cpu_is("intel") == 0) return;
+    constexpr std::size_t kFetchAhead = 2048;
+    avx2.fetch_ahead = avx512.fetch_ahead = amx.fetch_ahead = kFetchAhead;
+  }
+};
+
 const KernelTable& table_of(Isa isa) {
+  static const TunedTables tuned;
   switch (isa) {
     case Isa::avx2:
-      return kAvx2Table;
+      return tuned.avx2;
     case Isa::avx512:
-      return kAvx512Table;
+      return tuned.avx512;
     case Isa::amx:
-      return amx_table();
+      return tuned.amx;
     default:
       return kScalarTable;
   }

@@ -94,6 +94,7 @@ void Ops::linear_task(const Product& product, std::size_t tile, std::size_t tile
   task.ldy = ldy;
   task.x = product.block.x + row * a.ldx;
   task.ldx = a.ldx;
+  task.fetch_ahead = table_->fetch_ahead;
   task.groups = a.groups.get() + (product.block.first + row) * groups;
   if (reads_floats(w)) return table_->linear_float(task);
   if (a.in_blocks && has_integer_blocks(*find_codec(w.dtype()))) {

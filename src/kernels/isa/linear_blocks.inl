@@ -110,7 +110,7 @@ struct MultiplyFewBlocks {
       for (int r = 0; r < kRows; ++r) total[r] = Simd::set1_int(0);
       for (std::size_t g = 0; g < kPartGroups; ++g) {
         Simd::B w[8];
-        fetch_ahead<C>(part, g);
+        fetch_ahead<C>(part, g, task.fetch_ahead);
         decode_group_of<C>(part, g, w);
         add_group_of<kRows>(w, scales, g, block, row, total);
       }

@@ -91,7 +91,7 @@ struct MultiplyFew {
       const PartScales<C> scales(part.scales, part.groups);
       for (std::size_t g = 0; g < part.groups; ++g, rows += stride) {
         Simd::B w[8];
-        fetch_ahead<C>(part, g);
+        fetch_ahead<C>(part, g, task.fetch_ahead);
         decode_group_of<C>(part, g, w);
         add_group<S, kRows>(
             w, rows, [&](int p) { return scales.scale(g * C::kParts + static_cast<std::size_t>(p)); },
