@@ -23,8 +23,7 @@ struct Activations::Impl {
   // Of the last prepare.
   RowBlock block;  // the first of them
   std::size_t cols = 0, ldx = 0;
-  bool quantised = false;
-  bool in_blocks = false;  // also as lines
+  bool in_groups = false, in_blocks = false;  // of these forms, those that are filled
 
   /// The first line of input block b, of the 16 rows from `row` on (a multiple of 16) of a block of `rows` rows.
   ActivationLine* lines_at(std::size_t first, std::size_t rows, std::size_t row = 0, std::size_t b = 0) const {

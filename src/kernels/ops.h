@@ -32,6 +32,11 @@ class Activations {
   std::unique_ptr<Impl> impl_;
 };
 
+/// In which forms products read activations besides as floats: int8 groups of 32, int8 blocks of 256 (kernel_table.h).
+struct ActivationForms {
+  bool groups = true, blocks = true;
+};
+
 /// Rows of one product among several: `rows` rows at x, and their place among the rows of the whole set.
 struct RowBlock {
   const float* x = nullptr;
@@ -83,16 +88,26 @@ class Ops {
   const KernelTable& table() const noexcept { return *table_; }
   base::ThreadPool& pool() const noexcept { return *pool_; }
 
+  /// What products of these weights will read; empty matrices do not count. Preparing less saves its time.
+  template <typename... Weights>
+  ActivationForms forms_for(const Weights&... weights) const {
+    ActivationForms forms{.groups = false, .blocks = false};
+    (add_reader(weights, forms), ...);
+    return forms;
+  }
+
   /// Reads x[rows][ldx] (cols used) into `out`: keeps the fp32 rows by reference (x must stay) and, in
-  /// `fast`, quantises each row to int8 with one scale per 32 inputs.
-  void prepare(const float* x, std::size_t rows, std::size_t cols, std::size_t ldx, Activations& out) const;
+  /// `fast`, quantises each row to int8, in those of the forms that this instruction set has.
+  void prepare(const float* x, std::size_t rows, std::size_t cols, std::size_t ldx, Activations& out,
+               ActivationForms forms = {}) const;
 
   /// y[r][n] = sum_k x[r][k] w[n][k] (+ bias[n]); y has leading dimension ldy; bias may be null.
   void linear(const Activations& x, const PackedMatrix& w, const float* bias, float* y, std::size_t ldy) const;
 
   /// Activations for blocks of rows that meet different weights (experts, heads): each row's arithmetic is that of a
   /// lone product. Blocks lie one after the other (block i's first = sum of the rows before).
-  void prepare(std::span<const RowBlock> blocks, std::size_t cols, std::size_t ldx, Activations& out) const;
+  void prepare(std::span<const RowBlock> blocks, std::size_t cols, std::size_t ldx, Activations& out,
+               ActivationForms forms = {}) const;
   /// Blocks whose row i is row sources[first + i] of `from`: quantised rows are copied, not quantised again, and in
   /// `exact` (or when `floats`: a weight wants fp32 activations) the rows go to x[first + i][cols].
   void gather(const Activations& from, std::span<const RowBlock> blocks, const std::uint32_t* sources, bool floats,
@@ -103,7 +118,8 @@ class Ops {
   static Product product(const Activations& x, const PackedMatrix& w, const float* bias, float* y, std::size_t ldy);
 
   /// Makes `out` ready to take `rows` x `cols` at x (ldx apart) from gated().
-  void begin(const float* x, std::size_t rows, std::size_t cols, std::size_t ldx, Activations& out) const;
+  void begin(const float* x, std::size_t rows, std::size_t cols, std::size_t ldx, Activations& out,
+             ActivationForms forms = {}) const;
   /// All gated products in one parallel stage: a task computes the same outputs of gate and up, joins and quantises
   /// them while they are in the first-level cache.
   void gated(std::span<GatedProduct> products) const;
@@ -120,7 +136,7 @@ class Ops {
   /// What lies between two blocks, in one pass over each row: x += delta (unless null), y = rms_norm(x), and y
   /// prepared in `out`. x, delta, y: [rows][cols].
   void add_norm_prepare(float* x, const float* delta, std::size_t rows, std::size_t cols, const float* weight,
-                        float eps, float* y, Activations& out) const;
+                        float eps, float* y, Activations& out, ActivationForms forms = {}) const;
 
   /// rms_norm of each head's `head_dim` values inside rows of `heads * head_dim` (Qwen3's q and k norms), in place.
   void rms_norm_heads(float* x, std::size_t rows, std::size_t ldx, std::size_t heads, std::size_t head_dim,
@@ -170,7 +186,9 @@ class Ops {
   void linear_task(const Product& product, std::size_t tile, std::size_t tile_count, std::size_t row, std::size_t rows,
                    float* y, std::size_t ldy) const;
   /// What `out` will hold, nothing quantised yet.
-  void set_up(const RowBlock& block, std::size_t cols, std::size_t ldx, Activations& out) const;
+  void set_up(const RowBlock& block, std::size_t cols, std::size_t ldx, Activations& out, ActivationForms forms) const;
+  void add_reader(const PackedMatrix& w, ActivationForms& forms) const noexcept;
+  bool reads_blocks(const PackedMatrix& w) const noexcept;
   /// Columns [begin, end), begin a multiple of 32, of rows [row, row + rows) of a block, y its fp32 rows.
   void quantise(const RowBlock& block, std::size_t ldx, std::size_t row, std::size_t rows, std::size_t begin,
                 std::size_t end, Activations& out) const;

@@ -2,6 +2,7 @@
 // so that is a matter of speed alone.
 #include <algorithm>
 
+#include "kernels/activations.h"
 #include "kernels/kernel_table.h"
 #include "kernels/ops.h"
 
@@ -30,14 +31,15 @@ void Ops::rms_norm(const float* x, std::size_t rows, std::size_t cols, std::size
 }
 
 void Ops::add_norm_prepare(float* x, const float* delta, std::size_t rows, std::size_t cols, const float* weight,
-                           float eps, float* y, Activations& out) const {
-  begin(y, rows, cols, cols, out);
+                           float eps, float* y, Activations& out, ActivationForms forms) const {
+  begin(y, rows, cols, cols, out, forms);
   const RowBlock block{.x = y, .first = 0, .rows = rows};
+  const bool quantises = out.impl_->in_groups || out.impl_->in_blocks;
   for_rows(*pool_, rows, cols, [&](std::size_t first, std::size_t last) {
     for (std::size_t r = first; r < last; ++r) {
       if (delta != nullptr) table_->rows.add(x + r * cols, delta + r * cols, cols);
       table_->rows.rms_norm(x + r * cols, 1, cols, cols, weight, eps, y + r * cols, cols);
-      if (numerics_ == Numerics::fast) quantise(block, cols, r, 1, 0, cols, out);
+      if (quantises) quantise(block, cols, r, 1, 0, cols, out);
     }
   });
 }

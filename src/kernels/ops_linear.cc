@@ -16,18 +16,20 @@ constexpr std::size_t divide_up(std::size_t a, std::size_t b) { return (a + b - 
 
 }  // namespace
 
-void Ops::prepare(const float* x, std::size_t rows, std::size_t cols, std::size_t ldx, Activations& out) const {
+void Ops::prepare(const float* x, std::size_t rows, std::size_t cols, std::size_t ldx, Activations& out,
+                  ActivationForms forms) const {
   const RowBlock whole{.x = x, .first = 0, .rows = rows};
-  prepare(std::span(&whole, 1), cols, ldx, out);
+  prepare(std::span(&whole, 1), cols, ldx, out, forms);
 }
 
-void Ops::prepare(std::span<const RowBlock> blocks, std::size_t cols, std::size_t ldx, Activations& out) const {
+void Ops::prepare(std::span<const RowBlock> blocks, std::size_t cols, std::size_t ldx, Activations& out,
+                  ActivationForms forms) const {
   Activations::Impl& a = *out.impl_;
   const std::size_t groups = divide_up(cols, kGroupInputs);
   const std::size_t rows = blocks.empty() ? 0 : blocks.back().first + blocks.back().rows;
   assert(rows <= a.max_rows && groups <= a.max_groups && ldx >= cols);
-  set_up(blocks.empty() ? RowBlock{} : blocks.front(), cols, ldx, out);
-  if (!a.quantised) return;
+  set_up(blocks.empty() ? RowBlock{} : blocks.front(), cols, ldx, out, forms);
+  if (!a.in_groups && !a.in_blocks) return;
 
   if (rows * groups <= kGroupsPerTask) {
     for (const RowBlock& block : blocks) quantise(block, ldx, 0, block.rows, 0, cols, out);
@@ -43,13 +45,15 @@ void Ops::prepare(std::span<const RowBlock> blocks, std::size_t cols, std::size_
   }
 }
 
-void Ops::set_up(const RowBlock& block, std::size_t cols, std::size_t ldx, Activations& out) const {
+void Ops::set_up(const RowBlock& block, std::size_t cols, std::size_t ldx, Activations& out,
+                 ActivationForms forms) const {
   Activations::Impl& a = *out.impl_;
   a.block = block;
   a.cols = cols;
   a.ldx = ldx;
-  a.quantised = numerics_ == Numerics::fast;
-  a.in_blocks = a.quantised && table_->linear_blocks != nullptr && cols % kActivationBlock == 0;
+  const bool fast = numerics_ == Numerics::fast;
+  a.in_groups = fast && forms.groups;
+  a.in_blocks = fast && forms.blocks && table_->linear_blocks != nullptr && cols % kActivationBlock == 0;
 }
 
 void Ops::quantise(const RowBlock& block, std::size_t ldx, std::size_t row, std::size_t rows, std::size_t begin,
@@ -60,8 +64,9 @@ void Ops::quantise(const RowBlock& block, std::size_t ldx, std::size_t row, std:
   for (std::size_t r = row; r < row + rows; ++r) {
     const std::size_t first = r / kActivationRows * kActivationRows;
     const std::size_t stride = std::min(kActivationRows, block.rows - first);
-    table_->quantize_row(block.x + r * ldx + begin, end - begin,
-                         to + first * groups + begin / kGroupInputs * stride + (r - first), stride);
+    if (a.in_groups)
+      table_->quantize_row(block.x + r * ldx + begin, end - begin,
+                           to + first * groups + begin / kGroupInputs * stride + (r - first), stride);
     if (a.in_blocks)
       for (std::size_t c = begin; c < end; c += kActivationBlock)
         table_->quantize_block(block.x + r * ldx + c,
@@ -97,16 +102,27 @@ void Ops::linear_task(const Product& product, std::size_t tile, std::size_t tile
   task.fetch_ahead = table_->fetch_ahead;
   task.groups = a.groups.get() + (product.block.first + row) * groups;
   if (reads_floats(w)) return table_->linear_float(task);
-  if (a.in_blocks && has_integer_blocks(*find_codec(w.dtype()))) {
+  if (reads_blocks(w)) {
+    assert(a.in_blocks);
     task.lines = a.lines_at(product.block.first, product.block.rows, row);
     task.line_rows = product.block.rows;
     return table_->linear_blocks(task);
   }
+  assert(a.in_groups);
   table_->linear_bytes(task);
 }
 
 bool Ops::reads_floats(const PackedMatrix& w) const noexcept {
   return numerics_ != Numerics::fast || find_codec(w.dtype()) == nullptr;
+}
+
+bool Ops::reads_blocks(const PackedMatrix& w) const noexcept {
+  return !reads_floats(w) && table_->linear_blocks != nullptr && has_integer_blocks(*find_codec(w.dtype()));
+}
+
+void Ops::add_reader(const PackedMatrix& w, ActivationForms& forms) const noexcept {
+  if (w.empty() || reads_floats(w)) return;
+  (reads_blocks(w) ? forms.blocks : forms.groups) = true;
 }
 
 Product Ops::product(const Activations& x, const PackedMatrix& w, const float* bias, float* y, std::size_t ldy) {

@@ -104,10 +104,11 @@ void Ops::linear(std::span<Product> products) const {
                });
 }
 
-void Ops::begin(const float* x, std::size_t rows, std::size_t cols, std::size_t ldx, Activations& out) const {
+void Ops::begin(const float* x, std::size_t rows, std::size_t cols, std::size_t ldx, Activations& out,
+                ActivationForms forms) const {
   Activations::Impl& a = *out.impl_;
   assert(rows <= a.max_rows && divide_up(cols, kGroupInputs) <= a.max_groups && ldx >= cols);
-  set_up({.x = x, .first = 0, .rows = rows}, cols, ldx, out);
+  set_up({.x = x, .first = 0, .rows = rows}, cols, ldx, out, forms);
 }
 
 void Ops::gated(std::span<GatedProduct> products) const {
@@ -154,29 +155,29 @@ void Ops::gated_task(const GatedProduct& p, std::size_t tile, std::size_t tiles,
 void Ops::quantise_gated(const GatedProduct& p, std::size_t row, std::size_t rows, std::size_t begin,
                          std::size_t end) const {
   const RowBlock block{.x = p.y, .first = p.out_first, .rows = p.block.rows};
-  if (p.out->impl_->quantised) quantise(block, p.ldy, row, rows, begin, end, *p.out);
+  if (p.out->impl_->in_groups || p.out->impl_->in_blocks) quantise(block, p.ldy, row, rows, begin, end, *p.out);
 }
 
 void Ops::gather(const Activations& from, std::span<const RowBlock> blocks, const std::uint32_t* sources, bool floats,
                  float* x, Activations& out) const {
   const Activations::Impl& a = *from.impl_;
   const std::size_t rows = blocks.empty() ? 0 : blocks.back().first + blocks.back().rows;
-  begin(x, rows, a.cols, a.cols, out);
+  begin(x, rows, a.cols, a.cols, out, {.groups = a.in_groups, .blocks = a.in_blocks});
   const std::size_t groups = divide_up(a.cols, kGroupInputs);
   const auto one_block = [&](std::size_t index) {
     const RowBlock& block = blocks[index];
     ActivationGroup* to = out.impl_->groups.get() + block.first * groups;
     for (std::size_t r = 0; r < block.rows; ++r) {
       const std::size_t source = sources[block.first + r];
-      if (floats || !a.quantised) std::copy_n(a.block.x + source * a.ldx, a.cols, x + (block.first + r) * a.cols);
-      if (!a.quantised) continue;
+      if (floats || numerics_ != Numerics::fast)
+        std::copy_n(a.block.x + source * a.ldx, a.cols, x + (block.first + r) * a.cols);
       const std::size_t source_first = source / kActivationRows * kActivationRows;
       const std::size_t source_stride = std::min(kActivationRows, a.block.rows - source_first);
       const ActivationGroup* in = a.groups.get() + source_first * groups + (source - source_first);
       const std::size_t first = r / kActivationRows * kActivationRows;
       const std::size_t stride = std::min(kActivationRows, block.rows - first);
       ActivationGroup* put = to + first * groups + (r - first);
-      for (std::size_t g = 0; g < groups; ++g) put[g * stride] = in[g * source_stride];
+      for (std::size_t g = 0; a.in_groups && g < groups; ++g) put[g * stride] = in[g * source_stride];
       if (!a.in_blocks) continue;
       for (std::size_t b = 0; b < a.cols / kActivationBlock; ++b) {
         const ActivationLine* line = a.lines_at(0, a.block.rows, source_first, b) + (source - source_first);

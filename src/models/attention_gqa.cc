@@ -33,7 +33,7 @@ void attend_gqa(const StepContext& step, const GqaWeights& weights, std::size_t 
   const float scale = 1.0f / std::sqrt(static_cast<float>(head_dim));
   ops.attention(step.kv_layout, layer_offset, step.rows, step.sequences, heads, ws.q.data(), q_size, scale,
                 ws.attended.data(), q_size, ws.attention_parts);
-  ops.prepare(ws.attended.data(), rows, q_size, q_size, ws.activations);
+  ops.prepare(ws.attended.data(), rows, q_size, q_size, ws.activations, ops.forms_for(weights.o.weight));
   ops.linear(ws.activations, weights.o.weight, weights.o.bias_or_null(), ws.delta.data(), hidden);
 }
 

@@ -44,7 +44,7 @@ void project_queries(const StepContext& step, const MlaWeights& weights, const M
   if (!weights.q_a.weight.empty()) {
     const auto low = static_cast<std::size_t>(step.config.attention.mla.q_lora_rank);
     ops.rms_norm(ws.q_low.data(), rows, low, low, weights.q_a_norm.data(), kLatentNormEps, ws.q_low.data(), low);
-    ops.prepare(ws.q_low.data(), rows, low, low, ws.activations);
+    ops.prepare(ws.q_low.data(), rows, low, low, ws.activations, ops.forms_for(weights.q_b.weight));
     ops.linear(ws.activations, weights.q_b.weight, nullptr, ws.q.data(), shape.q());
   }
   ops.rope(ws.q.data() + shape.nope, rows, shape.q(), shape.heads, shape.head(), shape.rope / 2, ws.cos.data(),
@@ -75,7 +75,7 @@ void multiply_heads(const StepContext& step, const std::vector<kernels::PackedMa
     ws.products.push_back(
         {.x = &ws.head_activations, .block = ws.blocks.back(), .weight = &weights[h], .y = y + h * y_head, .ldy = ldy});
   }
-  step.ops.prepare(ws.blocks, weights[0].cols(), ldx, ws.head_activations);
+  step.ops.prepare(ws.blocks, weights[0].cols(), ldx, ws.head_activations, step.ops.forms_for(weights[0]));
   step.ops.linear(ws.products);
 }
 
@@ -117,7 +117,8 @@ void attend_mla(const StepContext& step, const MlaWeights& weights, std::size_t 
                 shape.heads * stride, scale, ws.latent_out.data(), shape.heads * shape.rank, ws.attention_parts);
   multiply_heads(step, weights.v_b, ws.latent_out.data(), shape.heads * shape.rank, shape.rank, ws.attended.data(),
                  shape.heads * shape.value, shape.value);
-  ops.prepare(ws.attended.data(), rows, shape.heads * shape.value, shape.heads * shape.value, ws.activations);
+  ops.prepare(ws.attended.data(), rows, shape.heads * shape.value, shape.heads * shape.value, ws.activations,
+              ops.forms_for(weights.o.weight));
   ops.linear(ws.activations, weights.o.weight, nullptr, ws.delta.data(), hidden);
 }
 

@@ -9,6 +9,25 @@
 
 namespace minke::models {
 
+namespace {
+
+/// What reads the normed input of a layer's halves.
+kernels::ActivationForms forms_for_attention(const kernels::Ops& ops, const LayerWeights& layer) {
+  if (const auto* mla = std::get_if<MlaWeights>(&layer.attention))
+    return ops.forms_for(mla->q.weight, mla->q_a.weight, mla->kv_a.weight);
+  const auto& gqa = std::get<GqaWeights>(layer.attention);
+  return ops.forms_for(gqa.q.weight, gqa.k.weight, gqa.v.weight);
+}
+kernels::ActivationForms forms_for_feed_forward(const kernels::Ops& ops, const LayerWeights& layer) {
+  if (const auto* dense = std::get_if<DenseWeights>(&layer.feed_forward))
+    return ops.forms_for(dense->gate.weight, dense->up.weight);
+  // A layer's experts are of one type.
+  const auto& moe = std::get<MoeWeights>(layer.feed_forward);
+  return ops.forms_for(moe.router.weight, moe.gate[0], moe.up[0], moe.shared.gate.weight, moe.shared.up.weight);
+}
+
+}  // namespace
+
 Decoder::Decoder(DecoderConfig config, DecoderWeights weights, kernels::KvType kv_type)
     : config_(std::move(config)),
       weights_(std::move(weights)),
@@ -80,14 +99,16 @@ void Decoder::forward(const kernels::Ops& ops, std::span<const BatchRow> batch,
   for (std::size_t layer = 0; layer < weights_.layers.size(); ++layer) {
     const LayerWeights& w = weights_.layers[layer];
     ops.add_norm_prepare(workspace.hidden.data(), layer == 0 ? nullptr : workspace.delta.data(), batch.size(), hidden,
-                         w.attention_norm.data(), eps, workspace.normed.data(), workspace.activations);
+                         w.attention_norm.data(), eps, workspace.normed.data(), workspace.activations,
+                         forms_for_attention(ops, w));
     const std::size_t layer_offset = layer * kv_layout_.bytes();
     if (const auto* mla = std::get_if<MlaWeights>(&w.attention))
       attend_mla(step, *mla, layer_offset);
     else
       attend_gqa(step, std::get<GqaWeights>(w.attention), layer_offset);
     ops.add_norm_prepare(workspace.hidden.data(), workspace.delta.data(), batch.size(), hidden,
-                         w.feed_forward_norm.data(), eps, workspace.normed.data(), workspace.activations);
+                         w.feed_forward_norm.data(), eps, workspace.normed.data(), workspace.activations,
+                         forms_for_feed_forward(ops, w));
     if (const auto* moe = std::get_if<MoeWeights>(&w.feed_forward))
       feed_forward_moe(step, *moe);
     else

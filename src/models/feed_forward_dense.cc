@@ -6,7 +6,7 @@ kernels::GatedProduct gated_product(const StepContext& step, const DenseWeights&
   Workspace& ws = step.workspace;
   const std::size_t rows = step.rows.size();
   const auto inner = static_cast<std::size_t>(inner_size);
-  step.ops.begin(ws.gated_y.data(), rows, inner, inner, ws.joined);
+  step.ops.begin(ws.gated_y.data(), rows, inner, inner, ws.joined, step.ops.forms_for(weights.down.weight));
   return {.x = &ws.activations,
           .block = {.x = ws.normed.data(), .first = 0, .rows = rows},
           .gate = &weights.gate.weight,

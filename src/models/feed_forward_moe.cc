@@ -70,7 +70,8 @@ void multiply_inner(const StepContext& step, const MoeWeights& weights, const Mo
     step.ops.gather(ws.activations, ws.blocks, ws.plan.slot_rows.data(), floats, ws.plan.in.data(),
                     ws.slot_activations);
   }
-  step.ops.begin(ws.plan.joined.data(), shape.slots(), shape.inner, shape.inner, ws.slot_joined);
+  step.ops.begin(ws.plan.joined.data(), shape.slots(), shape.inner, shape.inner, ws.slot_joined,
+                 step.ops.forms_for(weights.down[0]));
   ws.gated.clear();
   if (moe.shared_intermediate_size > 0)
     ws.gated.push_back(gated_product(step, weights.shared, moe.shared_intermediate_size));

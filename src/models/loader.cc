@@ -1,10 +1,26 @@
 #include "models/loader.h"
 
+#include <algorithm>
+
+#include "base/error.h"
 #include "models/packing.h"
 
 namespace minke::models {
 
 namespace {
+
+/// Experts' inputs are prepared once for all of them, in the form that their type reads.
+void require_one_type(Role role, std::int64_t layer, const std::vector<kernels::PackedMatrix>& experts) {
+  const auto other = std::find_if(experts.begin(), experts.end(), [&](const kernels::PackedMatrix& matrix) {
+    return matrix.dtype() != experts.front().dtype();
+  });
+  if (other == experts.end()) return;
+  const auto name = [](const kernels::PackedMatrix& matrix) { return formats::info(matrix.dtype()).name; };
+  throw base::Error(base::ErrorCode::unsupported,
+                    base::cat("layer ", layer, ", ", group_name(role), ": expert ", other - experts.begin(),
+                              " is of type ", name(*other), ", expert 0 of type ", name(experts.front())),
+                    "store the experts of a layer's matrix in one type");
+}
 
 /// Packs every tensor of a checkpoint.
 class Packer final : public WeightVisitor {
@@ -25,6 +41,7 @@ class Packer final : public WeightVisitor {
                std::vector<kernels::PackedMatrix>& out) override {
     out.reserve(static_cast<std::size_t>(count));
     for (std::int64_t i = 0; i < count; ++i) out.push_back(packing_.expert(role, layer, i, count, rows, cols));
+    require_one_type(role, layer, out);
   }
 
   void latent_heads(std::int64_t layer, MlaWeights& out) override {
@@ -71,6 +88,7 @@ class Mapper final : public WeightVisitor {
       return stack(tensors_.stack(role, layer, count, rows, cols), out);
     for (std::int64_t i = 0; i < count; ++i)
       out.push_back(matrix(tensors_.expert(role, layer, i, rows, cols), rows, cols));
+    require_one_type(role, layer, out);
   }
 
   void latent_heads(std::int64_t layer, MlaWeights& out) override {
