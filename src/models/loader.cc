@@ -9,19 +9,6 @@ namespace minke::models {
 
 namespace {
 
-/// Experts' inputs are prepared once for all of them, in the form that their type reads.
-void require_one_type(Role role, std::int64_t layer, const std::vector<kernels::PackedMatrix>& experts) {
-  const auto other = std::find_if(experts.begin(), experts.end(), [&](const kernels::PackedMatrix& matrix) {
-    return matrix.dtype() != experts.front().dtype();
-  });
-  if (other == experts.end()) return;
-  const auto name = [](const kernels::PackedMatrix& matrix) { return formats::info(matrix.dtype()).name; };
-  throw base::Error(base::ErrorCode::unsupported,
-                    base::cat("layer ", layer, ", ", group_name(role), ": expert ", other - experts.begin(),
-                              " is of type ", name(*other), ", expert 0 of type ", name(experts.front())),
-                    "store the experts of a layer's matrix in one type");
-}
-
 /// Packs every tensor of a checkpoint.
 class Packer final : public WeightVisitor {
  public:
@@ -41,7 +28,6 @@ class Packer final : public WeightVisitor {
                std::vector<kernels::PackedMatrix>& out) override {
     out.reserve(static_cast<std::size_t>(count));
     for (std::int64_t i = 0; i < count; ++i) out.push_back(packing_.expert(role, layer, i, count, rows, cols));
-    require_one_type(role, layer, out);
   }
 
   void latent_heads(std::int64_t layer, MlaWeights& out) override {
@@ -88,7 +74,6 @@ class Mapper final : public WeightVisitor {
       return stack(tensors_.stack(role, layer, count, rows, cols), out);
     for (std::int64_t i = 0; i < count; ++i)
       out.push_back(matrix(tensors_.expert(role, layer, i, rows, cols), rows, cols));
-    require_one_type(role, layer, out);
   }
 
   void latent_heads(std::int64_t layer, MlaWeights& out) override {
@@ -119,6 +104,30 @@ class Mapper final : public WeightVisitor {
   CheckedTensors tensors_;
 };
 
+/// Experts' inputs are prepared once for all of them, in the form that their type reads.
+void require_one_type(const std::string& path, std::size_t layer, std::string_view which,
+                      const std::vector<kernels::PackedMatrix>& experts) {
+  const auto other = std::find_if(experts.begin(), experts.end(), [&](const kernels::PackedMatrix& matrix) {
+    return matrix.dtype() != experts.front().dtype();
+  });
+  if (other == experts.end()) return;
+  const auto name = [](const kernels::PackedMatrix& matrix) { return formats::info(matrix.dtype()).name; };
+  throw base::Error(base::ErrorCode::unsupported,
+                    base::cat(path, ": layer ", layer, ": ", which, " of expert ", other - experts.begin(), " is ",
+                              name(*other), ", that of expert 0 ", name(experts.front())),
+                    "store a matrix of all experts of a layer in one type");
+}
+
+void require_alike_experts(const std::string& path, const DecoderWeights& weights) {
+  for (std::size_t layer = 0; layer < weights.layers.size(); ++layer) {
+    const auto* moe = std::get_if<MoeWeights>(&weights.layers[layer].feed_forward);
+    if (moe == nullptr) continue;
+    require_one_type(path, layer, "gate", moe->gate);
+    require_one_type(path, layer, "up", moe->up);
+    require_one_type(path, layer, "down", moe->down);
+  }
+}
+
 }  // namespace
 
 DecoderWeights load_weights(const formats::Checkpoint& checkpoint, const DecoderConfig& config,
@@ -135,6 +144,7 @@ DecoderWeights load_weights(const formats::Checkpoint& checkpoint, const Decoder
     visit_weights(config, weights, packer);
     packing.check_all_used();
   }
+  require_alike_experts(checkpoint.path(), weights);
   checkpoint.check_files();
   return weights;
 }

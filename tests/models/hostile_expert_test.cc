@@ -121,6 +121,14 @@ void expert_tensors(Cases& cases) {
   cases.push_back(reshaped(kV3, kLayer + "gate.weight", {36, 20}));
   cases.push_back(poked(kV3, kLayer + "gate.weight", 719, kInf));
   cases.push_back(without(kQwen, "model.layers.3.mlp.experts.0.gate_proj.weight"));
+  // Inputs are prepared for all experts alike.
+  cases.push_back({kV3 + ": expert 7 in BF16", kV3,
+                   [](test::CheckpointCopy& c) {
+                     test::TensorCopy& tensor = c.at(kLayer + "experts.7.up_proj.weight");
+                     tensor.dtype = "BF16";
+                     tensor.data.resize(tensor.data.size() / 2);
+                   },
+                   "up of expert 7 is BF16"});
 }
 
 /// A GGUF's experts lie in one tensor [experts][rows][columns].
