@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "kernels/isa/x86_rows.h"
+
 namespace {
 
 struct Simd {
@@ -181,8 +183,8 @@ struct Simd {
   }
   template <typename Index>
   static B look_up_fours(const std::uint32_t* table, const Index* index) {
-    return {joined(fours(table, index), fours(table, index + 4)),
-            joined(fours(table, index + 8), fours(table, index + 12))};
+    return {joined(X86Rows::fours(table, index), X86Rows::fours(table, index + 4)),
+            joined(X86Rows::fours(table, index + 8), X86Rows::fours(table, index + 12))};
   }
   static void load_bf16_pairs(const std::uint16_t* p, F& even, F& odd) {
     const __m256i a = load256(p), b = load256(p + 16), high = _mm256_set1_epi32(-65536);
@@ -255,23 +257,11 @@ struct Simd {
     return _mm256_set1_epi32(four);
   }
   static __m256i joined(__m128i a, __m128i b) { return _mm256_inserti128_si256(_mm256_castsi128_si256(a), b, 1); }
-  template <typename Index>
-  static __m128i two_eights(const std::uint64_t* table, const Index* index) {
-    const __m128i low = _mm_cvtsi64_si128(static_cast<std::int64_t>(table[index[0]]));
-    return _mm_insert_epi64(low, static_cast<std::int64_t>(table[index[1]]), 1);
-  }
   /// Rows of outputs 0, 1, 4, 5; 8, 9, 12, 13.
   template <typename Index>
   static F eights(const std::uint64_t* table, const Index* index) {
-    return {_mm256_castsi256_ps(joined(two_eights(table, index), two_eights(table, index + 4))),
-            _mm256_castsi256_ps(joined(two_eights(table, index + 8), two_eights(table, index + 12)))};
-  }
-  template <typename Index>
-  static __m128i fours(const std::uint32_t* table, const Index* index) {
-    __m128i four = _mm_cvtsi32_si128(static_cast<std::int32_t>(table[index[0]]));
-    four = _mm_insert_epi32(four, static_cast<std::int32_t>(table[index[1]]), 1);
-    four = _mm_insert_epi32(four, static_cast<std::int32_t>(table[index[2]]), 2);
-    return _mm_insert_epi32(four, static_cast<std::int32_t>(table[index[3]]), 3);
+    return {_mm256_castsi256_ps(joined(X86Rows::two_eights(table, index), X86Rows::two_eights(table, index + 4))),
+            _mm256_castsi256_ps(joined(X86Rows::two_eights(table, index + 8), X86Rows::two_eights(table, index + 12)))};
   }
   /// Lanes first .. first + 7 that are below n.
   static __m256i mask(std::size_t n, int first) {

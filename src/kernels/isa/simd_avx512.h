@@ -1,5 +1,5 @@
 // Sixteen lanes as one AVX-512 register; names and results as in simd_scalar.h. Needs AVX-512 F, BW, DQ, VL
-// and VNNI. Included by isa_avx512.cc alone.
+// and VNNI. Included by isa_avx512.cc and isa_amx.cc alone.
 #pragma once
 
 #include <immintrin.h>
@@ -7,6 +7,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+
+#include "kernels/isa/x86_rows.h"
 
 namespace {
 
@@ -162,7 +164,8 @@ struct Simd {
   /// The table's rows of 16 outputs.
   template <typename Index>
   static B look_up_fours(const std::uint32_t* table, const Index* index) {
-    return joined(fours(table, index), fours(table, index + 4), fours(table, index + 8), fours(table, index + 12));
+    return joined(X86Rows::fours(table, index), X86Rows::fours(table, index + 4), X86Rows::fours(table, index + 8),
+                  X86Rows::fours(table, index + 12));
   }
   static void load_bf16_pairs(const std::uint16_t* p, F& even, F& odd) {
     const I a = _mm512_loadu_si512(p);
@@ -199,23 +202,11 @@ struct Simd {
     const I two = _mm512_inserti32x4(_mm512_castsi128_si512(a), b, 1);
     return _mm512_inserti32x4(_mm512_inserti32x4(two, c, 2), d, 3);
   }
-  template <typename Index>
-  static __m128i two_eights(const std::uint64_t* table, const Index* index) {
-    const __m128i low = _mm_cvtsi64_si128(static_cast<std::int64_t>(table[index[0]]));
-    return _mm_insert_epi64(low, static_cast<std::int64_t>(table[index[1]]), 1);
-  }
   /// Rows of outputs 0, 1, 4, 5, 8, 9, 12, 13.
   template <typename Index>
   static F eights(const std::uint64_t* table, const Index* index) {
-    return _mm512_castsi512_ps(joined(two_eights(table, index), two_eights(table, index + 4),
-                                      two_eights(table, index + 8), two_eights(table, index + 12)));
-  }
-  template <typename Index>
-  static __m128i fours(const std::uint32_t* table, const Index* index) {
-    __m128i four = _mm_cvtsi32_si128(static_cast<std::int32_t>(table[index[0]]));
-    four = _mm_insert_epi32(four, static_cast<std::int32_t>(table[index[1]]), 1);
-    four = _mm_insert_epi32(four, static_cast<std::int32_t>(table[index[2]]), 2);
-    return _mm_insert_epi32(four, static_cast<std::int32_t>(table[index[3]]), 3);
+    return _mm512_castsi512_ps(joined(X86Rows::two_eights(table, index), X86Rows::two_eights(table, index + 4),
+                                      X86Rows::two_eights(table, index + 8), X86Rows::two_eights(table, index + 12)));
   }
   static __mmask16 first(std::size_t n) { return static_cast<__mmask16>((1U << n) - 1U); }
 };
