@@ -34,6 +34,13 @@ export MINKE_CACHE_DISK=${MINKE_CACHE_DISK:-0}
 export ASAN_OPTIONS=${ASAN_OPTIONS:-detect_stack_use_after_return=1}
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
 export TSAN_OPTIONS=${TSAN_OPTIONS:-suppressions=$ROOT/script/lib/tsan.supp}
+# Suppressions name functions, which takes a symbolizer; Debian's Clang 16 looks for one of its own version alone.
+SYMBOLIZER=$(command -v llvm-symbolizer-16 || command -v llvm-symbolizer || true)
+if [[ -n $SYMBOLIZER ]]; then
+  ASAN_OPTIONS+=:external_symbolizer_path=$SYMBOLIZER
+  UBSAN_OPTIONS+=:external_symbolizer_path=$SYMBOLIZER
+  TSAN_OPTIONS+=:external_symbolizer_path=$SYMBOLIZER
+fi
 
 stage_packages() { item bootstrap "$ROOT/script/bootstrap" test; }
 

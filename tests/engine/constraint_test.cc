@@ -161,23 +161,28 @@ TEST_F(ConstraintTest, WhoWaitsForAMaskMayBeCancelledOrGiveItsBlocksUp) {
   gate->open();
   test::expect_idle(engine_);
 
-  // Room for one context alone: the older reply takes it, whatever the younger waits for.
-  Engine small(*checkpoint_, {.threads = 1, .context = 512, .sequences = 2, .cache_tokens = 512});
+  // Room for one context alone: the older reply takes it, whatever the younger waits for. Not when it has ended before
+  // the younger waits, which happens on a busy machine.
   const auto expected = run(request_);
-  const auto second = std::make_shared<test::Gate>();
-  Request older = request_;
-  older.constraint.reset();
-  older.ignore_eos = true;
-  older.max_tokens = 350;
-  request_.constraint = std::make_shared<test::Slow>(std::make_unique<test::Rising>(20, 2), 5, second);
-  Reply first = small.submit(older);
-  Reply late = small.submit(request_);
-  wait_for([&] { return second->waiting() > 0; });
-  EXPECT_EQ(test::collect(first).samples[0].end.reason, FinishReason::length);
-  second->open();
-  EXPECT_EQ(test::collect(late).samples[0].tokens, expected.tokens);
-  EXPECT_GT(small.health().preemptions, 0u);
-  test::expect_idle(small);
+  bool gave_up = false;
+  for (int tries = 0; tries < 20 && !gave_up; ++tries) {
+    Engine small(*checkpoint_, {.threads = 1, .context = 512, .sequences = 2, .cache_tokens = 512});
+    const auto second = std::make_shared<test::Gate>();
+    Request older = request_;
+    older.constraint.reset();
+    older.ignore_eos = true;
+    older.max_tokens = 350;
+    request_.constraint = std::make_shared<test::Slow>(std::make_unique<test::Rising>(20, 2), 5, second);
+    Reply first = small.submit(older);
+    Reply late = small.submit(request_);
+    wait_for([&] { return second->waiting() > 0; });
+    EXPECT_EQ(test::collect(first).samples[0].end.reason, FinishReason::length);
+    second->open();
+    EXPECT_EQ(test::collect(late).samples[0].tokens, expected.tokens);
+    gave_up = small.health().preemptions > 0;
+    test::expect_idle(small);
+  }
+  EXPECT_TRUE(gave_up);
 }
 
 TEST(MaskWorker, QuickMasksDoNotWaitForSlowOnes) {
