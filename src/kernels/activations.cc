@@ -13,7 +13,7 @@ namespace {
 template <typename T>
 T* allocate(std::size_t rows, std::size_t cols, std::uint64_t count) {
   const std::uint64_t bytes = base::checked_mul(count == 0 ? 1 : count, sizeof(T), "activations");
-  void* const memory = std::aligned_alloc(alignof(T), static_cast<std::size_t>(bytes));
+  void* const memory = std::aligned_alloc(64, (static_cast<std::size_t>(bytes) + 63) / 64 * 64);
   if (memory == nullptr)
     throw base::Error(base::ErrorCode::out_of_memory,
                       base::cat("could not get ", bytes, " bytes for ", rows, " rows of ", cols, " activations"),
@@ -30,8 +30,11 @@ Activations::Activations(std::size_t rows, std::size_t cols) : impl_(std::make_u
   impl_->max_groups = cols / kGroupInputs + (cols % kGroupInputs != 0 ? 1 : 0);
   const std::uint64_t groups = base::checked_mul(rows, impl_->max_groups, "activations");
   impl_->groups.reset(allocate<ActivationGroup>(rows, cols, base::checked_add(groups, kActivationRows, "activations")));
-  const std::uint64_t lines = base::checked_mul(rows, cols / kActivationBlock * kBlockLines, "activations");
+  const std::size_t row_blocks = cols / kActivationBlock + (cols % kActivationBlock != 0 ? 1 : 0);
+  const std::uint64_t blocks = base::checked_mul(rows, row_blocks, "activations");
+  const std::uint64_t lines = base::checked_mul(blocks, kBlockLines, "activations");
   impl_->lines.reset(allocate<ActivationLine>(rows, cols, base::checked_add(lines, kActivationRows, "activations")));
+  impl_->tails.reset(allocate<BlockTail>(rows, cols, base::checked_add(blocks, kActivationRows, "activations")));
 }
 
 Activations::Activations() = default;

@@ -213,6 +213,21 @@ constexpr int code_value(const CodecSpec& spec, std::uint8_t q) {
   return (spec.codebook == Codebook::none ? q : kCodebooks[static_cast<std::size_t>(spec.codebook)].v[q]) - spec.zero;
 }
 
+/// The least and the greatest of code_value().
+struct Extent {
+  int least, most;
+};
+constexpr Extent extent(const CodecSpec& spec) {
+  Extent of{code_value(spec, 0), code_value(spec, 0)};
+  const int codes = spec.codebook == Codebook::none ? 1 << (spec.low_bits + spec.high_bits) : 16;
+  for (int q = 1; q < codes; ++q) {
+    const int value = code_value(spec, static_cast<std::uint8_t>(q));
+    if (value < of.least) of.least = value;
+    if (value > of.most) of.most = value;
+  }
+  return of;
+}
+
 /// Inputs of a row of a grid.
 constexpr std::size_t grid_inputs(const CodecSpec& spec) { return 8 / static_cast<std::size_t>(spec.low_bits); }
 

@@ -32,19 +32,23 @@ inline constexpr float kSmallestMax = 0x1p-96F;
 /// lies at ((16 b * groups) + g * n), so that a product over a block of rows reads memory in order.
 inline constexpr std::size_t kActivationRows = 16;
 
-/// 256 activations of one row in `fast`, where a table has linear_blocks: x[i] ~ scale * q[i], as six lines: four of
-/// q; of the sums of 16 q what is a multiple of 32 and what is left, as BF16; BlockTail. Line l of rows 16 i .. 16 i +
-/// n - 1 (n = 16, fewer in the last) lies at l * n + row; those of other rows follow, then the next 256 activations.
+/// 256 activations of one row in `fast`, where a table has linear_blocks: x[i] ~ scale * q[i], q in four lines. Line l
+/// of rows 16 i .. 16 i + n - 1 (n = 16, fewer in the last) lies at l * n + row; those of other rows follow, then the
+/// next 256 activations. The last of a row may be fewer; zeros follow.
 struct alignas(64) ActivationLine {
   std::byte bytes[64];
 };
-inline constexpr std::size_t kActivationBlock = 256, kBlockQLines = 4, kBlockLines = 6;
-struct alignas(64) BlockTail {
-  float scale;  ///< max |x| / 127; NaN when an x is not finite
-  std::int32_t unused[7];
-  std::int16_t sum[16];  ///< of 16 q each
+inline constexpr std::size_t kActivationBlock = 256, kBlockLines = 4;
+/// What is one for all 256.
+struct BlockTail {
+  float scale;                 ///< max |x| / 127; NaN when an x is not finite
+  std::int32_t minus_128_sum;  ///< -128 * sum of q
 };
-static_assert(sizeof(BlockTail) == sizeof(ActivationLine));
+
+/// Weights of a block of 256 as bytes of one scale: the largest is to be 127 steps, a step 256 units.
+inline constexpr float kBytePeak = 127 * 256;
+/// What counts as the largest where all are smaller.
+inline constexpr float kSmallestPeak = 0x1p-80F;
 
 /// Some tiles of a packed matrix (codec.h has their layout) and the outputs they give.
 struct LinearTask {
@@ -61,7 +65,8 @@ struct LinearTask {
   const float* x = nullptr;  ///< linear_float: [rows][ldx]
   std::size_t ldx = 0;
   const ActivationGroup* groups = nullptr;  ///< linear_bytes: [rows / 16][cols / 32][16]
-  const ActivationLine* lines = nullptr;    ///< linear_blocks: [cols / 256][line_rows / 16][6][16], at the first row
+  const ActivationLine* lines = nullptr;    ///< linear_blocks: [blocks][line_rows / 16][4][16], at the first row
+  const BlockTail* tails = nullptr;         ///< [blocks][line_rows], at the first row
   std::size_t line_rows = 0;                ///< rows of which these are some
   std::size_t fetch_ahead = 0;              ///< KernelTable::fetch_ahead
 };
@@ -91,7 +96,7 @@ struct KernelTable {
   /// * sum of q), -dmin, t); acc = fma(t, x scale, acc). Then the bias.
   void (*linear_blocks)(const LinearTask& task) noexcept = nullptr;
   /// 256 values of one row; line l is written at out[l * stride].
-  void (*quantize_block)(const float* x, ActivationLine* out, std::size_t stride) noexcept = nullptr;
+  void (*quantize_block)(const float* x, std::size_t count, ActivationLine* out, std::size_t stride, BlockTail* tail) noexcept = nullptr;
 
   // elementwise.inl, attention.inl
   RowKernels rows;
@@ -102,7 +107,7 @@ struct TilesTable {
   const char* name;
   void (*linear_bytes)(const LinearTask& task) noexcept;
   void (*linear_blocks)(const LinearTask& task) noexcept;
-  void (*quantize_block)(const float* x, ActivationLine* out, std::size_t stride) noexcept;
+  void (*quantize_block)(const float* x, std::size_t count, ActivationLine* out, std::size_t stride, BlockTail* tail) noexcept;
 };
 
 extern const KernelTable kScalarTable;

@@ -179,10 +179,11 @@ void Ops::gather(const Activations& from, std::span<const RowBlock> blocks, cons
       ActivationGroup* put = to + first * groups + (r - first);
       for (std::size_t g = 0; a.in_groups && g < groups; ++g) put[g * stride] = in[g * source_stride];
       if (!a.in_blocks) continue;
-      for (std::size_t b = 0; b < a.cols / kActivationBlock; ++b) {
+      for (std::size_t b = 0; b < a.blocks(); ++b) {
         const ActivationLine* line = a.lines_at(0, a.block.rows, source_first, b) + (source - source_first);
         ActivationLine* to_line = out.impl_->lines_at(block.first, block.rows, first, b) + (r - first);
         for (std::size_t l = 0; l < kBlockLines; ++l) to_line[l * stride] = line[l * source_stride];
+        *out.impl_->tail_at(block.first, block.rows, r, b) = *a.tail_at(0, a.block.rows, source, b);
       }
     }
   };

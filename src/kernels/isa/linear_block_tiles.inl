@@ -27,8 +27,8 @@ constexpr std::size_t kPairTiles = 2, kPairOutputs = 16 * kPairTiles;
 /// Activations that should stay in the second-level cache while a task's tiles pass by.
 constexpr std::size_t kRangeBytes = std::size_t{5} << 18;
 
-/// Which tile is what: sums of a pair's high bytes, of its low bytes; rows and weights, in turn.
-enum : int { kHigh0, kHigh1, kLow0, kLow1, kRows0, kRows1, kWeights0, kWeights1 };
+/// Which tile is what: sums of a pass's first 16 rows by both tiles of outputs, of its other rows; rows and weights.
+enum : int { kSum00, kSum01, kSum10, kSum11, kRows0, kRows1, kWeights0, kWeights1 };
 
 inline TileConfig block_tile_config() {
   TileConfig config{};
@@ -40,205 +40,200 @@ inline TileConfig block_tile_config() {
   return config;
 }
 
-/// 256 inputs of a tile's 16 outputs as operands; what `minima` are multiplied with is what sum_limbs() makes.
+/// 256 inputs of a tile's 16 outputs as bytes.
 struct DecodedBlock {
-  Simd::B high[4][16], low[4][16];
-  Simd::I minima[16];  ///< per 16 inputs, twice as BF16
-  Simd::F d, m;
+  Simd::B w[4][16];
+  Simd::F unit;
 };
 
 template <typename C>
 void decode_block(const TilePart<C>& part, DecodedBlock& out) {
-  const Scales<C> scales(part.scales);
-  out.d = scales.d;
-  if constexpr (C::kOffset) out.m = scales.m;
-  for (std::size_t g = 0; g < kPartGroups; ++g) {
+  const ByteScales<C, 0> scales(part);
+  out.unit = scales.unit;
+  for (std::size_t g = 0; g < part.groups; ++g) {
     Simd::B w[8];
     decode_group_of<C>(part, g, w);
-#pragma GCC unroll 2
-    for (std::size_t p = 0; p < C::kParts; ++p) {
-      const Simd::I scale = scales.integer(g * C::kParts + p);
+    scales.apply(g, w);
 #pragma GCC unroll 8
-      for (std::size_t s = p * C::kSteps; s < (p + 1) * C::kSteps; ++s) {
-        const std::size_t at = g % 2 * 8 + s;
-        Simd::template scale_bytes<C::kZero>(w[s], scale, out.high[g / 2][at], out.low[g / 2][at]);
-      }
-    }
+    for (std::size_t s = 0; s < 8; ++s) out.w[g / 2][g % 2 * 8 + s] = w[s];
   }
-  if constexpr (C::kOffset) {
-    for (std::size_t i = 0; i < 16; ++i) {
-      const Simd::I bits = Simd::as_int(Simd::to_float(scales.minimum(i * C::kParts / 2)));
-      out.minima[i] = Simd::add_int(bits, Simd::template shift_right<16>(bits));
-    }
-  }
+  // The other half of a step of 64 inputs.
+  if (part.groups % 2 != 0) std::memset(out.w[part.groups / 2] + 8, 0, sizeof out.w[0] / 2);
 }
 
-/// A block of rows on its way through the tiles. One of fewer than 16 rows is read as if it had them; what comes of
-/// those is written where nothing is kept.
-struct Pass {
-  const ActivationLine* x;
-  std::size_t stride;
-  std::size_t row;    ///< the first, of the chunk
-  const float* soon;  ///< outputs that will be read or written after this block of inputs, ldy apart
-};
+/// Tiles whose weights are multiplied with a pass's rows before the next pass, and their blocks of inputs: activations
+/// and sums come from the second-level cache, and each is then used for 64 outputs, or 512 inputs. Weights so many are
+/// what the first-level cache holds beside them.
+constexpr std::size_t kPanelPairs = 2, kPanelTiles = kPanelPairs * kPairTiles, kPanelOutputs = 16 * kPanelTiles;
+constexpr std::size_t kPanelBlocks = 2;
+constexpr std::size_t kPassRows = 32;
 
-/// What will be decoded next, asked for bit by bit while products run.
-struct NextWeights {
-  const std::uint8_t* part[kPairTiles];
-  std::size_t bytes;  ///< of each
-
-  void fetch(std::size_t pass, std::size_t passes) const {
-    const std::size_t lines = (bytes + 63) / 64, each = (lines + passes - 1) / passes;
-    const std::size_t end = (pass + 1) * each < lines ? (pass + 1) * each : lines;
-    for (std::size_t line = pass * each; line < end; ++line)
-      for (const std::uint8_t* at : part) __builtin_prefetch(at + 64 * line);
-  }
+/// What one multiply() takes: up to 32 rows, a pair of tiles, a block of inputs. 16 rows of which some are missing are
+/// read as if they were there; what comes of those is written where nothing is kept.
+struct Piece {
+  const ActivationLine* x[2];  ///< of the first 16 rows, of the others
+  std::size_t stride[2];
+  const BlockTail* tail;
+  const DecodedBlock* w;  ///< of a tile and the next
+  std::size_t steps;      ///< of 64 inputs
+  float* sums;            ///< kPanelOutputs apart
+  bool begins;            ///< they are yet zero
+  const float* soon;      ///< outputs that will be read or written after this block of inputs, or null
 };
 
 struct BlockTilesScratch {
-  alignas(64) float sums[kTileChunkRows][kPairOutputs];
-  /// What left the tiles: of the last pass sums of products, as kHigh0 .. kLow1; of the last two those of minima.
-  /// Kept small: all that a pass touches is to fit the first-level cache.
+  alignas(64) float sums[kTileChunkRows][kPanelOutputs];
+  /// What left the tiles, as kSum00 .. kSum11.
   alignas(64) std::int32_t products[4][16][16];
-  alignas(64) float minima[2][kPairTiles][16][16];
-  DecodedBlock w[kPairTiles];
+  DecodedBlock w[kPanelBlocks][kPanelTiles];
 };
 
-/// A pair of tiles' block of inputs times a chunk of rows: a pass's products run beside the scaling of the one before.
-template <bool kOffset, typename Tiles>
+/// A panel of weights times a chunk of rows: a piece's products run beside the scaling of the one before.
+template <typename Tiles>
 class BlockTiles {
  public:
   BlockTiles(Tiles& tiles, BlockTilesScratch& scratch) : tiles_(tiles), s_(scratch) {}
 
-  /// `soon`: outputs of the chunk's first row that follow this block, `ldy` apart, or null.
-  void run(const BlockRows& x, std::size_t b, std::size_t rows, const float* soon, std::size_t ldy,
-           const NextWeights& next) {
-    soon_stride_ = soon == nullptr ? kPairOutputs : ldy;
-    const std::size_t passes = (rows + kActivationRows - 1) / kActivationRows;
-    Pass last;
-    for (std::size_t p = 0; p < passes; ++p) {
-      Pass now = pass_at(x, b, rows, p * kActivationRows);
-      next.fetch(p, passes);
-      now.soon = soon == nullptr ? s_.sums[now.row] : soon + now.row * ldy;
-      if (p == 0) {
-        multiply<false>(now, now);
-      } else {
-        multiply<true>(now, last);
+  /// Blocks [b, b + blocks) of `pairs` pairs. `begins`: the sums are yet zero. `steps`: 64 inputs each, of all blocks.
+  /// `soon`: outputs of the chunk's first row
+  /// that follow these blocks, `ldy` apart, or null.
+  void run(const BlockRows& x, std::size_t b, std::size_t blocks, std::size_t pairs, std::size_t rows, bool begins,
+           std::size_t steps, const float* soon, std::size_t ldy) {
+    ldy_ = ldy;
+    Piece last{};
+    for (std::size_t row = 0; row < rows; row += kPassRows) {
+      for (std::size_t i = 0; i < blocks; ++i) {
+        Piece now = piece_at(x, b + i, rows, row);
+        now.steps = kBlockLines * (b + i + 1) <= steps ? kBlockLines : steps - kBlockLines * (b + i);
+        for (std::size_t pair = 0; pair < pairs; ++pair) {
+          now.w = &s_.w[i][pair * kPairTiles];
+          now.sums = s_.sums[row] + pair * kPairOutputs;
+          now.begins = begins && i == 0;
+          now.soon = soon == nullptr || i + 1 != blocks ? nullptr : soon + row * ldy + pair * kPairOutputs;
+          multiply(now, last);
+          last = now;
+        }
       }
-      last = now;
     }
-    tiles_.template store<kLow0>(s_.products[kLow0], 64);
-    tiles_.template store<kLow1>(s_.products[kLow1], 64);
-    scale_rows<0, 16>(last);
+    store_second();
+    scale(last);
   }
 
  private:
-  static Pass pass_at(const BlockRows& x, std::size_t b, std::size_t rows, std::size_t row) {
-    const std::size_t stride = rows - row < kActivationRows ? rows - row : kActivationRows;
-    return {x.at(row, b), stride, row, nullptr};
+  static Piece piece_at(const BlockRows& x, std::size_t b, std::size_t rows, std::size_t row) {
+    const auto stride_at = [rows](std::size_t at) { return rows - at < kActivationRows ? rows - at : kActivationRows; };
+    // Where there are no others, the first stand in for them.
+    const std::size_t second = row + kActivationRows < rows ? row + kActivationRows : row;
+    return {{x.at(row, b), x.at(second, b)}, {stride_at(row), stride_at(second)}, &x.tail(row, b), nullptr, 0, nullptr, false, nullptr};
   }
 
-  /// Row kRow of a pass, both tiles.
-  template <int kRow>
-  [[gnu::always_inline]] void scale_row(const Pass& pass) {
-    const Simd::F scale = Simd::set1(tail_of(pass.x, kRow, pass.stride).scale);
-#pragma GCC unroll 2
-    for (std::size_t i = 0; i < kPairTiles; ++i) {
-      const auto load = [&](std::size_t tile) {
-        return Simd::as_int(Simd::load(reinterpret_cast<const float*>(s_.products[tile][kRow])));
-      };
-      const Simd::I products = Simd::add_int(Simd::template shift_left<8>(load(kHigh0 + i)), load(kLow0 + i));
-      Simd::F scaled = Simd::mul(Simd::to_float(products), s_.w[i].d);
-      if constexpr (kOffset) scaled = Simd::fma(Simd::load(minima_of(pass)[i][kRow]), s_.w[i].m, scaled);
-      float* sum = s_.sums[pass.row + kRow] + 16 * i;
-      Simd::store(sum, Simd::fma(scaled, scale, Simd::load(sum)));
-    }
-  }
-  template <int kFrom, int kTo>
-  [[gnu::always_inline]] void scale_rows(const Pass& pass) {
-    if constexpr (kFrom < kTo) {
-      scale_row<kFrom>(pass);
-      scale_rows<kFrom + 1, kTo>(pass);
-    }
-  }
-  float (*minima_of(const Pass& pass))[16][16] { return s_.minima[pass.row / kActivationRows % 2]; }
-
-  /// A row of the outputs that are wanted soon.
-  template <std::size_t kPart>
-  [[gnu::always_inline]] void fetch(const Pass& pass) const {
-    const float* soon = pass.soon + kPart * soon_stride_;
-    __builtin_prefetch(soon, 1);
-    __builtin_prefetch(soon + 16, 1);
-  }
-
-  template <int kTile, int kStep, int kRows, int kWeights, bool kUnsigned>
-  [[gnu::always_inline]] void product(const Simd::B (*weights)[16]) {
-    tiles_.template load<kWeights>(weights[kStep], 64);
-    if constexpr (kStep == 0) tiles_.template zero<kTile>();
-    if constexpr (kUnsigned) {
-      tiles_.template add_unsigned_products<kTile, kRows, kWeights>();
+  [[gnu::always_inline]] void scale(const Piece& piece) {
+    if (piece.begins) {
+      scale_rows<true>(piece);
     } else {
-      tiles_.template add_products<kTile, kRows, kWeights>();
+      scale_rows<false>(piece);
+    }
+  }
+  template <bool kBegins>
+  [[gnu::always_inline]] void scale_rows(const Piece& piece) {
+    const Simd::F unit[kPairTiles] = {piece.w[0].unit, piece.w[1].unit};
+    const BlockTail* tail = piece.tail;
+    float* sums = piece.sums;
+#pragma GCC unroll 32
+    for (int row = 0; row < static_cast<int>(kPassRows); ++row) {
+      const Simd::F scale = Simd::set1(tail[row].scale);
+#pragma GCC unroll 2
+      for (int i = 0; i < static_cast<int>(kPairTiles); ++i) {
+        const auto* products = reinterpret_cast<const float*>(s_.products[row / 16 * 2 + i][row % 16]);
+        const Simd::F scaled = Simd::mul(Simd::to_float(Simd::as_int(Simd::load(products))), unit[i]);
+        float* sum = sums + row * static_cast<int>(kPanelOutputs) + 16 * i;
+        Simd::store(sum, Simd::fma(scaled, scale, kBegins ? Simd::zero() : Simd::load(sum)));
+      }
     }
   }
 
-  /// Sums over sub-groups of minimum times activations, exact in fp32: below 2^24.
-  template <int kTile, int kWeights>
-  [[gnu::always_inline]] void minima_product(const Simd::I* minima) {
-    tiles_.template load<kWeights>(minima, 64);
-    tiles_.template zero<kTile>();
-    tiles_.template add_bf16_products<kTile, kRows1, kWeights>();
-  }
-
-  /// Inputs 64 kStep ..
-  template <int kStep>
-  [[gnu::always_inline]] void step(const Pass& now) {
-    constexpr int kRows = kRows0 + kStep % 2;
-    // The first step begins with the low bytes, since the tiles of the others hold the minima; the rest end with them.
-    constexpr bool kLowFirst = kStep == 0;
-    constexpr int kA = kLowFirst ? kLow0 : kHigh0, kB = kLowFirst ? kHigh0 : kLow0;
-    tiles_.template load<kRows>(now.x + kStep * now.stride, 64);
-    product<kA, kStep, kRows, kWeights0, kLowFirst>(kLowFirst ? s_.w[0].low : s_.w[0].high);
-    fetch<4 * kStep>(now);
-    product<kA + 1, kStep, kRows, kWeights1, kLowFirst>(kLowFirst ? s_.w[1].low : s_.w[1].high);
-    fetch<4 * kStep + 1>(now);
-    if constexpr (kOffset && kStep == 0) tiles_.template store<kHigh0>(minima_of(now)[0], 64);
-    if constexpr (kOffset && kStep == 0) tiles_.template store<kHigh1>(minima_of(now)[1], 64);
-    product<kB, kStep, kRows, kWeights0, !kLowFirst>(kLowFirst ? s_.w[0].high : s_.w[0].low);
-    fetch<4 * kStep + 2>(now);
-    if constexpr (kStep == 3) tiles_.template store<kHigh0>(s_.products[kHigh0], 64);
-    product<kB + 1, kStep, kRows, kWeights1, !kLowFirst>(kLowFirst ? s_.w[1].high : s_.w[1].low);
-    fetch<4 * kStep + 3>(now);
-    if constexpr (kStep == 3) tiles_.template store<kHigh1>(s_.products[kHigh1], 64);
-  }
-
-  /// `before`: the pass whose rows are scaled meanwhile. Sums are stored two products after their last, those of the
-  /// low bytes in the next pass.
-  template <bool kScale>
-  [[gnu::noinline]] void multiply(const Pass& now, const Pass& before) {
-    if constexpr (kOffset) {
-      tiles_.template load<kRows1>(now.x + kBlockQLines * now.stride, 64);
-      minima_product<kHigh0, kWeights0>(s_.w[0].minima);
-      minima_product<kHigh1, kWeights1>(s_.w[1].minima);
+  /// Some of the outputs that are wanted soon.
+  template <int kFrom, int kTo>
+  [[gnu::always_inline]] void fetch_rows(const Piece& piece) const {
+    if constexpr (kFrom < kTo) {
+      const float* soon = piece.soon + static_cast<std::size_t>(kFrom) * ldy_;
+      __builtin_prefetch(soon, 1);
+      __builtin_prefetch(soon + 16, 1);
+      fetch_rows<kFrom + 1, kTo>(piece);
     }
-    tiles_.template store<kLow0>(s_.products[kLow0], 64);
-    tiles_.template store<kLow1>(s_.products[kLow1], 64);
-    step<0>(now);
-    // In one piece: spread among the products it is 10 % slower.
-    if constexpr (kScale) scale_rows<0, 16>(before);
-    step<1>(now);
-    step<2>(now);
-    step<3>(now);
+  }
+
+  template <int kTile, int kStep, int kRows, int kWeights>
+  [[gnu::always_inline]] void product() {
+    if constexpr (kStep == 0) tiles_.template zero<kTile>();
+    tiles_.template add_products<kTile, kRows, kWeights>();
+  }
+
+  void store_second() {
+    tiles_.template store<kSum10>(s_.products[kSum10], 64);
+    tiles_.template store<kSum11>(s_.products[kSum11], 64);
+  }
+
+  /// Inputs 64 kStep .. of kSteps steps. Sums are stored two products after their last, those of the second 16 rows in
+  /// the next piece.
+  template <int kStep, int kSteps>
+  [[gnu::always_inline]] void step(const Piece& now) {
+    constexpr bool kLast = kStep + 1 == kSteps;
+    tiles_.template load<kWeights0>(now.w[0].w[kStep], 64);
+    tiles_.template load<kRows0>(now.x[0] + kStep * now.stride[0], 64);
+    product<kSum00, kStep, kRows0, kWeights0>();
+    tiles_.template load<kWeights1>(now.w[1].w[kStep], 64);
+    product<kSum01, kStep, kRows0, kWeights1>();
+    if constexpr (kStep == 0) store_second();
+    tiles_.template load<kRows1>(now.x[1] + kStep * now.stride[1], 64);
+    product<kSum10, kStep, kRows1, kWeights0>();
+    if constexpr (kLast) tiles_.template store<kSum00>(s_.products[kSum00], 64);
+    product<kSum11, kStep, kRows1, kWeights1>();
+    if constexpr (kLast) tiles_.template store<kSum01>(s_.products[kSum01], 64);
+    if (now.soon != nullptr) fetch_rows<8 * kStep, 8 * kStep + 8>(now);
+  }
+
+  /// `before`: the piece that is scaled meanwhile, in one go: spread among the products it is 10 % slower.
+  template <int kSteps>
+  [[gnu::noinline]] void multiply_steps(const Piece& now, const Piece& before) {
+    if constexpr (kSteps == 1) {
+      // Its sums would be stored over those before.
+      if (before.sums != nullptr) scale_late(before);
+      step<0, kSteps>(now);
+    } else {
+      step<0, kSteps>(now);
+      if (before.sums != nullptr) scale(before);
+      step<1, kSteps>(now);
+      if constexpr (kSteps > 2) step<2, kSteps>(now);
+      if constexpr (kSteps > 3) step<3, kSteps>(now);
+    }
+  }
+  void scale_late(const Piece& before) {
+    store_second();
+    scale(before);
+  }
+
+  void multiply(const Piece& now, const Piece& before) {
+    switch (now.steps) {
+      case 1:
+        return multiply_steps<1>(now, before);
+      case 2:
+        return multiply_steps<2>(now, before);
+      case 3:
+        return multiply_steps<3>(now, before);
+      default:
+        return multiply_steps<4>(now, before);
+    }
   }
 
   Tiles& tiles_;
   BlockTilesScratch& s_;
-  std::size_t soon_stride_ = 0;
+  std::size_t ldy_ = 0;
 };
 
 /// Sums so far, from and to the outputs of `tiles` tiles.
 void load_sums(const LinearTask& task, std::size_t tile, std::size_t tiles, std::size_t row, std::size_t rows,
-               float (*sums)[kPairOutputs]) {
+               float (*sums)[kPanelOutputs]) {
   for (std::size_t t = 0; t < tiles; ++t) {
     const std::size_t output = 16 * (tile + t), count = task.outputs - output;
     for (std::size_t r = 0; r < rows; ++r) {
@@ -248,50 +243,37 @@ void load_sums(const LinearTask& task, std::size_t tile, std::size_t tiles, std:
   }
 }
 void store_sums(const LinearTask& task, std::size_t tile, std::size_t tiles, std::size_t row, std::size_t rows,
-                const float (*sums)[kPairOutputs]) {
+                const float (*sums)[kPanelOutputs]) {
   for (std::size_t r = 0; r < rows; ++r)
     for (std::size_t t = 0; t < tiles; ++t) store_output(task, tile + t, row + r, Simd::load(sums[r] + 16 * t));
-}
-
-template <typename C>
-NextWeights next_weights(const LinearTask& task, std::size_t tile, std::size_t b) {
-  const std::size_t second = tile + 1 < task.tile_count ? tile + 1 : tile;
-  return {{TilePart<C>(task, tile, b * kPartGroups).scales, TilePart<C>(task, second, b * kPartGroups).scales},
-          C::kPartBytes};
 }
 
 /// Rows [row, row + rows) times all tiles of the task. Inputs are taken in ranges whose activations stay in the cache.
 template <typename C, typename Tiles>
 void multiply_chunk_of_blocks(Tiles& tiles, const LinearTask& task, std::size_t row, std::size_t rows,
                               BlockTilesScratch& scratch) {
-  const std::size_t blocks = task.cols / kBlockInputs, fit = kRangeBytes / (rows * kBlockLines * 64);
+  const std::size_t blocks = (task.cols + kBlockInputs - 1) / kBlockInputs, fit = kRangeBytes / (rows * kBlockLines * 64);
   const std::size_t range = fit == 0 ? 1 : fit;
-  const BlockRows x{task.lines + row * kBlockLines, blocks, task.line_rows};
-  BlockTiles<C::kOffset, Tiles> product(tiles, scratch);
+  const BlockRows x{task.lines + row * kBlockLines, task.tails + row, task.line_rows};
+  BlockTiles<Tiles> product(tiles, scratch);
   for (std::size_t first = 0; first < blocks; first += range) {
     const std::size_t last = blocks - first < range ? blocks : first + range;
     LinearTask to = task;
     if (last != blocks) to.bias = nullptr;
-    for (std::size_t tile = 0; tile < task.tile_count; tile += kPairTiles) {
-      const std::size_t pair = task.tile_count - tile < kPairTiles ? task.tile_count - tile : kPairTiles;
-      if (first == 0) {
-        std::memset(scratch.sums, 0, rows * sizeof scratch.sums[0]);
-      } else {
-        load_sums(task, tile, pair, row, rows, scratch.sums);
+    for (std::size_t tile = 0; tile < task.tile_count; tile += kPanelTiles) {
+      const std::size_t count = task.tile_count - tile < kPanelTiles ? task.tile_count - tile : kPanelTiles;
+      const std::size_t pairs = (count + 1) / kPairTiles;
+      if (first != 0) load_sums(task, tile, count, row, rows, scratch.sums);
+      for (std::size_t b = first; b < last; b += kPanelBlocks) {
+        const std::size_t some = last - b < kPanelBlocks ? last - b : kPanelBlocks;
+        for (std::size_t t = 0; t < pairs * kPairTiles; ++t)
+          for (std::size_t i = 0; i < some; ++i)
+            decode_block<C>(TilePart<C>(task, t < count ? tile + t : tile, (b + i) * kPartGroups), scratch.w[i][t]);
+        // Of a panel of fewer outputs the end is asked for, too: nobody's, but harmless.
+        const float* soon = b + some == last ? task.y + row * task.ldy + 16 * tile : nullptr;
+        product.run(x, b, some, pairs, rows, first + b == 0, (task.cols + 63) / 64, soon, task.ldy);
       }
-      for (std::size_t b = first; b < last; ++b) {
-        for (std::size_t t = 0; t < kPairTiles; ++t)
-          decode_block<C>(TilePart<C>(task, t < pair ? tile + t : tile, b * kPartGroups), scratch.w[t]);
-        const std::size_t soon = first == 0 ? tile : tile + kPairTiles;
-        const bool ends = b + 1 == last && soon < task.tile_count;
-        // After the range's last block comes its first, of the next pair.
-        const bool wraps = b + 1 == last;
-        const bool more = wraps && tile + kPairTiles < task.tile_count;
-        const std::size_t next = wraps ? first : b + 1, after = more ? tile + kPairTiles : tile;
-        product.run(x, b, rows, ends ? task.y + row * task.ldy + 16 * soon : nullptr, task.ldy,
-                    next_weights<C>(task, after, next));
-      }
-      store_sums(to, tile, pair, row, rows, scratch.sums);
+      store_sums(to, tile, count, row, rows, scratch.sums);
     }
   }
 }
@@ -307,14 +289,12 @@ void linear_blocks_of(const LinearTask& task) {
   }
 }
 
-/// The codec of the task's type; only those with blocks of 256 have this product.
+/// The codec of the task's type.
 template <typename Tiles, std::size_t kCodec = 0>
 void linear_blocks_on_tiles(const LinearTask& task) noexcept {
   if constexpr (kCodec < sizeof minke::kernels::kCodecs / sizeof minke::kernels::kCodecs[0]) {
     constexpr const CodecSpec& kSpec = minke::kernels::kCodecs[kCodec];
-    if constexpr (minke::kernels::has_integer_blocks(kSpec)) {
-      if (task.dtype == kSpec.dtype) return linear_blocks_of<Codec<kSpec.dtype>, Tiles>(task);
-    }
+    if (task.dtype == kSpec.dtype) return linear_blocks_of<Codec<kSpec.dtype>, Tiles>(task);
     linear_blocks_on_tiles<Tiles, kCodec + 1>(task);
   }
 }

@@ -4,50 +4,41 @@ namespace {
 
 using minke::kernels::ActivationLine;
 using minke::kernels::BlockTail;
-using minke::kernels::kBlockQLines;
+using minke::kernels::kBlockLines;
 using minke::kernels::kSmallestMax;
 
-constexpr std::size_t kBlockInputs = minke::kernels::kActivationBlock;
+/// 16 of `count` values from i on, zeros behind them.
+[[gnu::always_inline]] inline Simd::F some_values(const float* x, std::size_t count, std::size_t i) {
+  if (i + 16 <= count) return Simd::load(x + i);
+  return i < count ? Simd::load_partial(x + i, count - i) : Simd::zero();
+}
 
 /// The largest |x| of a block as bits, which order like the values, with NaN above infinity.
-std::int32_t largest_bits(const float* x) {
+std::int32_t largest_bits(const float* x, std::size_t count) {
   const Simd::I magnitude = Simd::set1_int(0x7fffffff);
   Simd::I most = Simd::set1_int(0);
-  for (std::size_t i = 0; i < kBlockInputs; i += 16)
-    most = Simd::max_int(most, Simd::and_int(Simd::as_int(Simd::load(x + i)), magnitude));
+  for (std::size_t i = 0; i < count; i += 16)
+    most = Simd::max_int(most, Simd::and_int(Simd::as_int(some_values(x, count, i)), magnitude));
   return Simd::reduce_max_int(most);
 }
 
-/// Both parts of sums of 16 integers, |sum| <= 16 * 127, as BF16, which holds each exactly: multiples of 32, the rest.
-Simd::I sum_limbs(Simd::I sums) {
-  const Simd::I rest = Simd::and_int(sums, Simd::set1_int(31));
-  const Simd::I high = Simd::as_int(Simd::to_float(Simd::sub_int(sums, rest)));
-  return Simd::add_int(Simd::template shift_right<16>(high), Simd::as_int(Simd::to_float(rest)));
-}
-
-void quantize_block(const float* x, ActivationLine* out, std::size_t stride) noexcept {
-  const std::int32_t bits = largest_bits(x);
+void quantize_block(const float* x, std::size_t count, ActivationLine* out, std::size_t stride, BlockTail* tail) noexcept {
+  const std::int32_t bits = largest_bits(x, count);
   float largest;
   std::memcpy(&largest, &bits, sizeof largest);
-  BlockTail tail{};
   if (bits >= 0x7f800000 || largest < kSmallestMax) {
-    for (std::size_t line = 0; line <= kBlockQLines; ++line) out[line * stride] = {};
-    if (bits >= 0x7f800000) tail.scale = __builtin_nanf("");
-    std::memcpy(out + (kBlockQLines + 1) * stride, &tail, sizeof tail);
+    for (std::size_t line = 0; line < kBlockLines; ++line) out[line * stride] = {};
+    *tail = {bits >= 0x7f800000 ? __builtin_nanf("") : 0.0F, 0};
     return;
   }
-  tail.scale = largest / 127.0F;
   const Simd::F inverse = Simd::set1(127.0F / largest);
-  alignas(64) std::int32_t sums[16];
+  Simd::I sum = Simd::set1_int(0);
   for (std::size_t i = 0; i < 16; ++i) {
-    const Simd::I q = Simd::round_to_int(Simd::mul(Simd::load(x + 16 * i), inverse));
+    const Simd::I q = Simd::round_to_int(Simd::mul(some_values(x, count, 16 * i), inverse));
     Simd::store_bytes_of(reinterpret_cast<std::int8_t*>(out[i / 4 * stride].bytes) + 16 * (i % 4), q);
-    sums[i] = Simd::reduce_add_int(q);
-    tail.sum[i] = static_cast<std::int16_t>(sums[i]);
+    sum = Simd::add_int(sum, q);
   }
-  const Simd::I limbs = sum_limbs(Simd::as_int(Simd::load(reinterpret_cast<const float*>(sums))));
-  Simd::store(reinterpret_cast<float*>(out[kBlockQLines * stride].bytes), Simd::as_float(limbs));
-  std::memcpy(out + (kBlockQLines + 1) * stride, &tail, sizeof tail);
+  *tail = {largest / 127.0F, -128 * Simd::reduce_add_int(sum)};
 }
 
 }  // namespace

@@ -64,6 +64,8 @@ struct Simd {
   static F fma(F a, F b, F c) { return _mm512_fmadd_ps(a, b, c); }
   static F max(F a, F b) { return _mm512_max_ps(a, b); }
   static F min(F a, F b) { return _mm512_min_ps(a, b); }
+  /// As simd_scalar.h.
+  static F max_magnitude(F a, F b) { return _mm512_range_ps(a, b, 0x0b); }
   static F zero_if_less(F a, F b, F x) { return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(a, b, _CMP_NLT_UQ), x); }
   static float reduce_add(F a) {
     const __m256 s8 = _mm256_add_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps(a, 1));
@@ -82,10 +84,6 @@ struct Simd {
   static I add_int(I a, I b) { return _mm512_add_epi32(a, b); }
   static I sub_int(I a, I b) { return _mm512_sub_epi32(a, b); }
   static I mul_int(I a, I b) { return _mm512_mullo_epi32(a, b); }
-  /// As simd_scalar.h.
-  static I add_pair_products(I sum, I pairs, std::int32_t two) {
-    return _mm512_dpwssd_epi32(sum, pairs, _mm512_set1_epi32(two));
-  }
   static I and_int(I a, I b) { return _mm512_and_si512(a, b); }
   static I max_int(I a, I b) { return _mm512_max_epi32(a, b); }
   static std::int32_t reduce_max_int(I a) {
@@ -135,20 +133,21 @@ struct Simd {
     return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(load128(table)), a);
   }
   /// As simd_scalar.h.
-  template <int kZero>
-  static void scale_bytes(B w, I scale, B& high, B& low) {
+  static B scaled_bytes(B w, I factor, I addend) {
     const I bytes = _mm512_set1_epi16(0xff);
-    const I pairs = _mm512_or_si512(_mm512_slli_epi32(scale, 16), _mm512_and_si512(scale, _mm512_set1_epi32(0xffff)));
-    I even = _mm512_and_si512(w, bytes), odd = _mm512_srli_epi16(w, 8);
-    if constexpr (kZero != 0) {
-      even = _mm512_sub_epi16(even, _mm512_set1_epi16(kZero));
-      odd = _mm512_sub_epi16(odd, _mm512_set1_epi16(kZero));
-    }
-    even = _mm512_mullo_epi16(even, pairs);
-    odd = _mm512_mullo_epi16(odd, pairs);
+    const I even = _mm512_add_epi16(_mm512_mullo_epi16(_mm512_and_si512(w, bytes), factor), addend);
+    const I odd = _mm512_add_epi16(_mm512_mullo_epi16(_mm512_srli_epi16(w, 8), factor), addend);
     constexpr int kFirstWhereSet = 0xca;  // a ? b : c
-    high = _mm512_ternarylogic_epi32(bytes, _mm512_srli_epi16(even, 8), odd, kFirstWhereSet);
-    low = _mm512_ternarylogic_epi32(bytes, even, _mm512_slli_epi16(odd, 8), kFirstWhereSet);
+    return _mm512_ternarylogic_epi32(bytes, _mm512_srli_epi16(even, 8), odd, kFirstWhereSet);
+  }
+  static I twice_low(I a) {
+    return _mm512_shuffle_epi8(a, _mm512_broadcast_i32x4(_mm_setr_epi8(0, 1, 0, 1, 4, 5, 4, 5, 8, 9, 8, 9, 12, 13, 12, 13)));
+  }
+  static I add_halves(I a, I b) { return _mm512_add_epi16(a, b); }
+  static I sub_halves(I a, I b) { return _mm512_sub_epi16(a, b); }
+  template <int kBits>
+  static I shift_halves(I a) {
+    return _mm512_slli_epi16(a, kBits);
   }
   template <int kByte>
   static I byte_of(B a) {

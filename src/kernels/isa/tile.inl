@@ -39,6 +39,7 @@ struct Codec {
   static constexpr bool kBook = kSpec.codebook != minke::kernels::Codebook::none;
   static constexpr bool kGrid = kSpec.grid.table != minke::kernels::Grid::none;  // grid.inl decodes it
   static constexpr bool kWide = kLow == 8 || kBook;
+  static constexpr minke::kernels::Extent kExtent = minke::kernels::extent(kSpec);
   static constexpr int kMax = (1 << (kWide ? 1 : kLow + kHigh)) - 1;
 };
 
