@@ -30,8 +30,7 @@ Activations::Activations(std::size_t rows, std::size_t cols) : impl_(std::make_u
   impl_->max_groups = cols / kGroupInputs + (cols % kGroupInputs != 0 ? 1 : 0);
   const std::uint64_t groups = base::checked_mul(rows, impl_->max_groups, "activations");
   impl_->groups.reset(allocate<ActivationGroup>(rows, cols, base::checked_add(groups, kActivationRows, "activations")));
-  const std::size_t row_blocks = cols / kActivationBlock + (cols % kActivationBlock != 0 ? 1 : 0);
-  const std::uint64_t blocks = base::checked_mul(rows, row_blocks, "activations");
+  const std::uint64_t blocks = base::checked_mul(rows, cols / kActivationBlock, "activations");
   const std::uint64_t lines = base::checked_mul(blocks, kBlockLines, "activations");
   impl_->lines.reset(allocate<ActivationLine>(rows, cols, base::checked_add(lines, kActivationRows, "activations")));
   impl_->tails.reset(allocate<BlockTail>(rows, cols, base::checked_add(blocks, kActivationRows, "activations")));

@@ -17,17 +17,16 @@ struct Activations::Impl {
   // Both with kActivationRows more, which matrix tiles read beyond the last row. Memory that no kernel writes to is
   // never the process's.
   std::unique_ptr<ActivationGroup[], Free> groups;  // [max_rows][max_groups], interleaved as kActivationRows says
-  // Of each block of rows [blocks][rows][kBlockLines], interleaved likewise.
+  // Of each block of rows [whole blocks][rows][kBlockLines], interleaved likewise.
   std::unique_ptr<ActivationLine[], Free> lines;
-  std::unique_ptr<BlockTail[], Free> tails;  // likewise, [blocks][rows]
+  std::unique_ptr<BlockTail[], Free> tails;  // likewise, [whole blocks][rows]
 
   // Of the last prepare.
   RowBlock block;  // the first of them
   std::size_t cols = 0, ldx = 0;
   bool in_groups = false, in_blocks = false;  // of these forms, those that are filled
 
-  /// Blocks of inputs of a row; the last may have fewer.
-  std::size_t blocks() const { return (cols + kActivationBlock - 1) / kActivationBlock; }
+  std::size_t blocks() const { return cols / kActivationBlock; }
   /// The first line of input block b, of the 16 rows from `row` on (a multiple of 16) of a block of `rows` rows.
   ActivationLine* lines_at(std::size_t first, std::size_t rows, std::size_t row = 0, std::size_t b = 0) const {
     return lines.get() + (first * blocks() + b * rows + row) * kBlockLines;

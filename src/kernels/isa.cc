@@ -58,13 +58,11 @@ std::string missing_here(Isa isa) {
     need(__builtin_cpu_supports("avx512vnni") != 0, "AVX512_VNNI");
   }
   if (isa == Isa::amx) {
-    // Leaf 7, EDX: bit 24 the tiles, bit 25 their integer products, bit 22 those of BF16. Clang 16 has no names for
-    // them.
+    // Leaf 7, EDX: bit 24 the tiles, bit 25 their integer products. Clang 16 has no names for them.
     const bool known = __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0;
     const bool tiles = known && (edx >> 24 & 1U) != 0, products = known && (edx >> 25 & 1U) != 0;
     missing.need(tiles, "AMX-TILE");
     missing.need(products, "AMX-INT8");
-    missing.need(known && (edx >> 22 & 1U) != 0, "AMX-BF16");
     if (tiles && products) missing.need(may_use_tiles(), "the kernel's permission to use AMX");
   }
   return missing.text();

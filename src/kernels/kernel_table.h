@@ -34,7 +34,7 @@ inline constexpr std::size_t kActivationRows = 16;
 
 /// 256 activations of one row in `fast`, where a table has linear_blocks: x[i] ~ scale * q[i], q in four lines. Line l
 /// of rows 16 i .. 16 i + n - 1 (n = 16, fewer in the last) lies at l * n + row; those of other rows follow, then the
-/// next 256 activations. The last of a row may be fewer; zeros follow.
+/// next 256 activations.
 struct alignas(64) ActivationLine {
   std::byte bytes[64];
 };
@@ -65,8 +65,8 @@ struct LinearTask {
   const float* x = nullptr;  ///< linear_float: [rows][ldx]
   std::size_t ldx = 0;
   const ActivationGroup* groups = nullptr;  ///< linear_bytes: [rows / 16][cols / 32][16]
-  const ActivationLine* lines = nullptr;    ///< linear_blocks: [blocks][line_rows / 16][4][16], at the first row
-  const BlockTail* tails = nullptr;         ///< [blocks][line_rows], at the first row
+  const ActivationLine* lines = nullptr;    ///< linear_blocks: [cols / 256][line_rows / 16][4][16], at the first row
+  const BlockTail* tails = nullptr;         ///< [cols / 256][line_rows], at the first row
   std::size_t line_rows = 0;                ///< rows of which these are some
   std::size_t fetch_ahead = 0;              ///< KernelTable::fetch_ahead
 };
@@ -96,7 +96,7 @@ struct KernelTable {
   /// * sum of q), -dmin, t); acc = fma(t, x scale, acc). Then the bias.
   void (*linear_blocks)(const LinearTask& task) noexcept = nullptr;
   /// 256 values of one row; line l is written at out[l * stride].
-  void (*quantize_block)(const float* x, std::size_t count, ActivationLine* out, std::size_t stride, BlockTail* tail) noexcept = nullptr;
+  void (*quantize_block)(const float* x, ActivationLine* out, std::size_t stride, BlockTail* tail) noexcept = nullptr;
 
   // elementwise.inl, attention.inl
   RowKernels rows;
@@ -107,7 +107,7 @@ struct TilesTable {
   const char* name;
   void (*linear_bytes)(const LinearTask& task) noexcept;
   void (*linear_blocks)(const LinearTask& task) noexcept;
-  void (*quantize_block)(const float* x, std::size_t count, ActivationLine* out, std::size_t stride, BlockTail* tail) noexcept;
+  void (*quantize_block)(const float* x, ActivationLine* out, std::size_t stride, BlockTail* tail) noexcept;
 };
 
 extern const KernelTable kScalarTable;

@@ -53,7 +53,7 @@ void Ops::set_up(const RowBlock& block, std::size_t cols, std::size_t ldx, Activ
   a.ldx = ldx;
   const bool fast = numerics_ == Numerics::fast;
   a.in_groups = fast && forms.groups;
-  a.in_blocks = fast && forms.blocks && table_->linear_blocks != nullptr;
+  a.in_blocks = fast && forms.blocks && table_->linear_blocks != nullptr && cols % kActivationBlock == 0;
 }
 
 void Ops::quantise(const RowBlock& block, std::size_t ldx, std::size_t row, std::size_t rows, std::size_t begin,
@@ -69,7 +69,7 @@ void Ops::quantise(const RowBlock& block, std::size_t ldx, std::size_t row, std:
                            to + first * groups + begin / kGroupInputs * stride + (r - first), stride);
     if (a.in_blocks)
       for (std::size_t c = begin; c < end; c += kActivationBlock)
-        table_->quantize_block(block.x + r * ldx + c, std::min(kActivationBlock, end - c),
+        table_->quantize_block(block.x + r * ldx + c,
                                a.lines_at(block.first, block.rows, first, c / kActivationBlock) + (r - first), stride,
                                a.tail_at(block.first, block.rows, r, c / kActivationBlock));
   }
@@ -119,7 +119,7 @@ bool Ops::reads_floats(const PackedMatrix& w) const noexcept {
 }
 
 bool Ops::reads_blocks(const PackedMatrix& w) const noexcept {
-  return !reads_floats(w) && table_->linear_blocks != nullptr;
+  return !reads_floats(w) && table_->linear_blocks != nullptr && has_integer_blocks(*find_codec(w.dtype()));
 }
 
 void Ops::add_reader(const PackedMatrix& w, ActivationForms& forms) const noexcept {

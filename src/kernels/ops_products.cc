@@ -132,22 +132,24 @@ void Ops::gated(std::span<GatedProduct> products) const {
 void Ops::gated_task(const GatedProduct& p, std::size_t tile, std::size_t tiles, std::size_t row,
                      std::size_t rows) const {
   assert(p.gate->rows() == p.up->rows() && p.gate->rows() == p.out->impl_->cols);
-  // Both halves of a pair of tiles at a time, in a buffer that stays in the second-level cache: only what comes of
-  // them goes to memory.
-  constexpr std::size_t kRows = 512, kOutputs = kTilesTogether * kTileOutputs;
-  alignas(64) float gate[kRows * kOutputs], up[kRows * kOutputs];
+  // Both halves of some tiles at a time, in buffers that stay in the second-level cache: only what comes of them goes to
+  // memory. The fewer the rows the more tiles, so that weights are read in long runs.
+  constexpr std::size_t kRows = 512, kTiles = 2 * kTilesTogether, kValues = kRows * kTiles * kTileOutputs;
+  alignas(64) float gate[kValues], up[kValues];
   const std::size_t last = std::min(tile + tiles, divide_up(p.gate->rows(), kTileOutputs));
   for (std::size_t first = row; first < row + rows; first += kRows) {
     const std::size_t count = std::min(kRows, row + rows - first);
-    for (std::size_t t = tile; t < last; t += kTilesTogether) {
-      const std::size_t begin = t * kTileOutputs, outputs = std::min(p.gate->rows() - begin, kOutputs);
+    const std::size_t some = std::min(last - tile, kValues / count / kTileOutputs), width = some * kTileOutputs;
+    for (std::size_t t = tile; t < last; t += some) {
+      const std::size_t now = std::min(some, last - t), begin = t * kTileOutputs;
+      const std::size_t outputs = std::min(p.gate->rows() - begin, now * kTileOutputs);
       Product half{.x = p.x, .block = p.block, .weight = p.gate, .bias = p.gate_bias};
-      linear_task(half, t, kTilesTogether, first, count, gate, kOutputs);
+      linear_task(half, t, now, first, count, gate, width);
       half.weight = p.up;
       half.bias = p.up_bias;
-      linear_task(half, t, kTilesTogether, first, count, up, kOutputs);
+      linear_task(half, t, now, first, count, up, width);
       for (std::size_t r = 0; r < count; ++r)
-        table_->rows.swiglu(gate + r * kOutputs, up + r * kOutputs, outputs, p.y + (first + r) * p.ldy + begin);
+        table_->rows.swiglu(gate + r * width, up + r * width, outputs, p.y + (first + r) * p.ldy + begin);
     }
   }
 }

@@ -33,7 +33,7 @@
 namespace minke::kernels {
 namespace {
 
-/// What AMX does (Intel SDM, volume 2: LDTILECFG, TILELOADD, TDPBSSD, TDPBSUD, TDPBF16PS, TILESTORED), and refuses.
+/// What AMX does (Intel SDM, volume 2: LDTILECFG, TILELOADD, TDPBSSD, TILESTORED), and refuses.
 class TilesTwin {
  public:
   explicit TilesTwin(const TileConfig& config) : config_(config) {
@@ -63,7 +63,7 @@ class TilesTwin {
     for (std::size_t row = 0; row < config_.rows[kTile]; ++row)
       std::memcpy(static_cast<std::byte*>(to) + row * stride, tiles_[kTile][row].data(), config_.row_bytes[kTile]);
   }
-  template <int kTo, int kA, int kB, bool kUnsigned = false>
+  template <int kTo, int kA, int kB>
   void add_products() {
     require_fitting<kTo, kA, kB>();
     for (std::size_t m = 0; m < config_.rows[kTo]; ++m)
@@ -71,44 +71,17 @@ class TilesTwin {
         std::uint32_t sum;  // wraps, as the instruction does
         std::memcpy(&sum, &tiles_[kTo][m][4 * n], 4);
         for (std::size_t k = 0; k < config_.row_bytes[kA]; ++k) {
-          const std::int8_t byte = tiles_[kB][k / 4][4 * n + k % 4];
-          sum += static_cast<std::uint32_t>(tiles_[kA][m][k] * (kUnsigned ? byte & 0xff : byte));
+          sum += static_cast<std::uint32_t>(tiles_[kA][m][k] * tiles_[kB][k / 4][4 * n + k % 4]);
         }
         std::memcpy(&tiles_[kTo][m][4 * n], &sum, 4);
       }
   }
-  template <int kTo, int kA, int kB>
-  void add_unsigned_products() {
-    add_products<kTo, kA, kB, true>();
-  }
-  /// Sums may be taken in any order: the kernels use this where all are exact.
-  template <int kTo, int kA, int kB>
-  void add_bf16_products() {
-    require_fitting<kTo, kA, kB>();
-    for (std::size_t m = 0; m < config_.rows[kTo]; ++m)
-      for (std::size_t n = 0; n < config_.row_bytes[kTo] / 4; ++n) {
-        float sum;
-        std::memcpy(&sum, &tiles_[kTo][m][4 * n], 4);
-        for (std::size_t k = 0; k < config_.row_bytes[kA] / 2; ++k)
-          sum += bf16(&tiles_[kA][m][2 * k]) * bf16(&tiles_[kB][k / 2][4 * n + 2 * (k % 2)]);
-        std::memcpy(&tiles_[kTo][m][4 * n], &sum, 4);
-      }
-  }
-
  private:
   template <int kTo, int kA, int kB>
   void require_fitting() const {
     require(config_.rows[kTo] == config_.rows[kA] && config_.rows[kTo] != 0, "rows of sum and first operand");
     require(config_.row_bytes[kTo] == config_.row_bytes[kB], "columns of sum and second operand");
     require(config_.row_bytes[kA] == 4 * config_.rows[kB], "the operands' inner sizes");
-  }
-  static float bf16(const std::int8_t* at) {
-    std::uint16_t half;
-    std::memcpy(&half, at, 2);
-    const std::uint32_t bits = std::uint32_t{half} << 16;
-    float value;
-    std::memcpy(&value, &bits, 4);
-    return value;
   }
   static void require(bool holds, const char* what) {
     if (!holds) throw std::logic_error(what);  // the processor raises #UD or #GP; here a noexcept kernel ends the test

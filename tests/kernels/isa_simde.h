@@ -43,27 +43,6 @@ inline simde__m512 int_to_float(simde__m512i a) {
   for (int i = 0; i < 16; ++i) y.v[i] = static_cast<float>(x.v[i]);
   return bits_of<simde__m512>(y);
 }
-/// SIMDe's overflow as signed integers.
-inline simde__m512i multiply(simde__m512i a, simde__m512i b) {
-  const auto x = bits_of<I16>(a), y = bits_of<I16>(b);
-  I16 z;
-  for (int i = 0; i < 16; ++i)
-    z.v[i] = static_cast<std::int32_t>(static_cast<std::uint32_t>(x.v[i]) * static_cast<std::uint32_t>(y.v[i]));
-  return bits_of<simde__m512i>(z);
-}
-inline simde__m512i add_pair_products(simde__m512i sum, simde__m512i a, simde__m512i b) {
-  struct Halves {
-    std::int16_t v[32];
-  };
-  const auto x = bits_of<Halves>(a), y = bits_of<Halves>(b);
-  auto z = bits_of<I16>(sum);
-  for (int i = 0; i < 32; ++i) {
-    const std::int32_t product = x.v[i] * y.v[i];
-    z.v[i / 2] =
-        static_cast<std::int32_t>(static_cast<std::uint32_t>(z.v[i / 2]) + static_cast<std::uint32_t>(product));
-  }
-  return bits_of<simde__m512i>(z);
-}
 inline simde__m512i float_to_int(simde__m512 a) {
   const auto x = bits_of<F16>(a);
   I16 y;
@@ -214,8 +193,6 @@ inline simde__m512 shuffle(simde__m512 a, simde__m512 b, unsigned lanes) {
 #define _mm512_div_ps simde_mm512_div_ps
 #undef _mm512_dpbusd_epi32
 #define _mm512_dpbusd_epi32 simde_mm512_dpbusd_epi32
-#undef _mm512_dpwssd_epi32
-#define _mm512_dpwssd_epi32 simde_missing::add_pair_products
 #undef _mm512_extractf32x8_ps
 #define _mm512_extractf32x8_ps(a, part) simde_missing::upper_half(a)
 #undef _mm512_extracti64x4_epi64
@@ -266,15 +243,17 @@ inline simde__m512 shuffle(simde__m512 a, simde__m512 b, unsigned lanes) {
 #define _mm512_slli_epi16 simde_mm512_slli_epi16
 #undef _mm512_slli_epi32
 #define _mm512_slli_epi32 simde_mm512_slli_epi32
-#undef _mm512_srli_epi16
-#undef _mm512_mullo_epi32
-#define _mm512_mullo_epi32 simde_missing::multiply
 #undef _mm512_mullo_epi16
 #define _mm512_mullo_epi16 simde_mm512_mullo_epi16
+#undef _mm512_add_epi16
+#define _mm512_add_epi16 simde_mm512_add_epi16
+#undef _mm512_range_ps
+#define _mm512_range_ps simde_mm512_range_ps
 #undef _mm512_sub_epi16
 #define _mm512_sub_epi16 simde_mm512_sub_epi16
 #undef _mm512_ternarylogic_epi32
 #define _mm512_ternarylogic_epi32 simde_mm512_ternarylogic_epi32
+#undef _mm512_srli_epi16
 #define _mm512_srli_epi16 simde_mm512_srli_epi16
 #undef _mm512_srli_epi32
 #define _mm512_srli_epi32 simde_mm512_srli_epi32

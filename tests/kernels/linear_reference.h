@@ -113,10 +113,38 @@ inline std::vector<float> fast_reference(const Weights& w, const float* x, const
   return y;
 }
 
-/// y[n] of one row of x in `fast` where blocks of 256 share a scale: what kernel_table.h states for linear_blocks.
+/// A block's 256 weights as bytes of one step: what kernel_table.h states for linear_blocks.
+struct ByteBlock {
+  ByteBlock(const CodecSpec& spec, const CodecBlock& block) {
+    const auto group = static_cast<std::size_t>(spec.group);
+    const Extent values = extent(spec);
+    const float d = half_to_float(block.d) * spec.unit, m = has_minima(spec) ? -half_to_float(block.m) : 0;
+    const float reach = d * static_cast<float>(std::max(values.most, -values.least));
+    float peak = 0x1p-80F;
+    for (std::size_t i = 0; i < 256 / group; ++i) {
+      const auto scale = static_cast<float>(integer_scale(spec, block, i));
+      const float low = m * block.mins[i];
+      peak = std::max({peak, std::fabs(low), std::fabs(std::fma(reach, scale, low))});
+    }
+    step = peak * (1.0F / 127);
+    const float inverse = 127 * 256 / peak;
+    for (std::size_t k = 0; k < 256; ++k) {
+      const std::size_t i = k / group;
+      const auto factor =
+          static_cast<int>(std::nearbyint(static_cast<float>(integer_scale(spec, block, i)) * (d * inverse)));
+      const auto low = static_cast<int>(std::nearbyint(block.mins[i] * (m * inverse)));
+      // 16 bits hold every sum; those of a shift by floor().
+      byte[k] = static_cast<std::int8_t>((code_value(spec, block.q[k]) * factor + low + 128) >> 8);
+    }
+  }
+  float step;
+  std::int8_t byte[256];
+};
+
+/// y[n] of one row of x in `fast` where blocks of 256 share a scale.
 inline std::vector<float> blocks_reference(const Weights& w, const float* x, const float* bias) {
   const CodecSpec& spec = *find_codec(w.type);
-  const std::size_t size = formats::info(w.type).block_bytes, group = static_cast<std::size_t>(spec.group);
+  const std::size_t size = formats::info(w.type).block_bytes;
   std::vector<float> y(w.rows, 0.0F);
   for (std::size_t first = 0; first < w.cols; first += 256) {
     float largest = 0;
@@ -128,14 +156,10 @@ inline std::vector<float> blocks_reference(const Weights& w, const float* x, con
       CodecBlock block{};
       const std::size_t index = (n * w.cols + first) / 256;
       read_block(spec, reinterpret_cast<const std::uint8_t*>(w.raw.data()) + index * size, block);
-      int products = 0, minima = 0;
-      for (std::size_t k = 0; k < 256; ++k) {
-        products += integer_scale(spec, block, k / group) * code_value(spec, block.q[k]) * q[k];
-        minima += block.mins[k / group] * q[k];
-      }
-      float scaled = static_cast<float>(products) * (half_to_float(block.d) * spec.unit);
-      if (has_minima(spec)) scaled = std::fma(static_cast<float>(minima), -half_to_float(block.m), scaled);
-      y[n] = std::fma(scaled, largest / 127, y[n]);
+      const ByteBlock bytes(spec, block);
+      int products = 0;
+      for (std::size_t k = 0; k < 256; ++k) products += bytes.byte[k] * q[k];
+      y[n] = std::fma(static_cast<float>(products) * bytes.step, largest / 127, y[n]);
     }
   }
   for (std::size_t n = 0; bias != nullptr && n < w.rows; ++n) y[n] += bias[n];

@@ -35,16 +35,6 @@ class AmxTiles {
   void add_products() {
     __asm__ volatile("tdpbssd %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(kTo), "i"(kA), "i"(kB));
   }
-  /// The same with kB's bytes unsigned.
-  template <int kTo, int kA, int kB>
-  void add_unsigned_products() {
-    __asm__ volatile("tdpbsud %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(kTo), "i"(kA), "i"(kB));
-  }
-  /// kTo[m][n] += sum of kA[m][2 k + i] * kB[k][2 n + i], BF16, in fp32: used where every partial sum is exact.
-  template <int kTo, int kA, int kB>
-  void add_bf16_products() {
-    __asm__ volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(kTo), "i"(kA), "i"(kB));
-  }
 };
 
 }  // namespace

@@ -16,8 +16,6 @@ namespace {
 
 using minke::kernels::kActivationRows;
 
-/// Fewer rows stay with vectors: 8 take half the time that they would take on tiles, 16 as long.
-constexpr std::size_t kLeastBlockTileRows = 16;
 /// Rows that share decoded weights: with 512 decoding is about 5 % of a product.
 constexpr std::size_t kTileChunkRows = 512;
 static_assert(kTileChunkRows % (2 * kActivationRows) == 0);
@@ -47,106 +45,90 @@ struct DecodedBlock {
 };
 
 template <typename C>
-void decode_block(const TilePart<C>& part, DecodedBlock& out) {
+void decode_block(const TilePart<C>& part, std::size_t ahead, DecodedBlock& out) {
   const ByteScales<C, 0> scales(part);
   out.unit = scales.unit;
-  for (std::size_t g = 0; g < part.groups; ++g) {
+  for (std::size_t g = 0; g < kPartGroups; ++g) {
     Simd::B w[8];
+    fetch_ahead<C>(part, g, ahead);
     decode_group_of<C>(part, g, w);
     scales.apply(g, w);
 #pragma GCC unroll 8
     for (std::size_t s = 0; s < 8; ++s) out.w[g / 2][g % 2 * 8 + s] = w[s];
   }
-  // The other half of a step of 64 inputs.
-  if (part.groups % 2 != 0) std::memset(out.w[part.groups / 2] + 8, 0, sizeof out.w[0] / 2);
 }
 
-/// Tiles whose weights are multiplied with a pass's rows before the next pass, and their blocks of inputs: activations
-/// and sums come from the second-level cache, and each is then used for 64 outputs, or 512 inputs. Weights so many are
-/// what the first-level cache holds beside them.
-constexpr std::size_t kPanelPairs = 2, kPanelTiles = kPanelPairs * kPairTiles, kPanelOutputs = 16 * kPanelTiles;
-constexpr std::size_t kPanelBlocks = 2;
+/// Rows that go through the tiles together.
 constexpr std::size_t kPassRows = 32;
 
-/// What one multiply() takes: up to 32 rows, a pair of tiles, a block of inputs. 16 rows of which some are missing are
-/// read as if they were there; what comes of those is written where nothing is kept.
-struct Piece {
+/// Up to 32 rows on their way. 16 rows of which some are missing are read as if they were there; what comes of those is
+/// written where nothing is kept.
+struct Pass {
   const ActivationLine* x[2];  ///< of the first 16 rows, of the others
   std::size_t stride[2];
   const BlockTail* tail;
-  const DecodedBlock* w;  ///< of a tile and the next
-  std::size_t steps;      ///< of 64 inputs
-  float* sums;            ///< kPanelOutputs apart
-  bool begins;            ///< they are yet zero
-  const float* soon;      ///< outputs that will be read or written after this block of inputs, or null
+  float* sums;        ///< kPairOutputs apart, or null: no pass
+  bool both;          ///< there are more than 16 rows
+  const float* soon;  ///< outputs that will be read or written after this block of inputs, or null
 };
 
 struct BlockTilesScratch {
-  alignas(64) float sums[kTileChunkRows][kPanelOutputs];
+  alignas(64) float sums[kTileChunkRows][kPairOutputs];
   /// What left the tiles, as kSum00 .. kSum11.
   alignas(64) std::int32_t products[4][16][16];
-  DecodedBlock w[kPanelBlocks][kPanelTiles];
+  DecodedBlock w[kPairTiles];
 };
 
-/// A panel of weights times a chunk of rows: a piece's products run beside the scaling of the one before.
+/// A pair of tiles' block of inputs times a chunk of rows: a pass's products run beside the scaling of the one before.
 template <typename Tiles>
 class BlockTiles {
  public:
   BlockTiles(Tiles& tiles, BlockTilesScratch& scratch) : tiles_(tiles), s_(scratch) {}
 
-  /// Blocks [b, b + blocks) of `pairs` pairs. `begins`: the sums are yet zero. `steps`: 64 inputs each, of all blocks.
-  /// `soon`: outputs of the chunk's first row
-  /// that follow these blocks, `ldy` apart, or null.
-  void run(const BlockRows& x, std::size_t b, std::size_t blocks, std::size_t pairs, std::size_t rows, bool begins,
-           std::size_t steps, const float* soon, std::size_t ldy) {
+  /// `begins`: the sums are yet zero. `soon`: outputs of the chunk's first row that follow, `ldy` apart, or null.
+  void run(const BlockRows& x, std::size_t b, std::size_t rows, bool begins, const float* soon, std::size_t ldy) {
+    begins_ = begins;
     ldy_ = ldy;
-    Piece last{};
+    Pass last{};
     for (std::size_t row = 0; row < rows; row += kPassRows) {
-      for (std::size_t i = 0; i < blocks; ++i) {
-        Piece now = piece_at(x, b + i, rows, row);
-        now.steps = kBlockLines * (b + i + 1) <= steps ? kBlockLines : steps - kBlockLines * (b + i);
-        for (std::size_t pair = 0; pair < pairs; ++pair) {
-          now.w = &s_.w[i][pair * kPairTiles];
-          now.sums = s_.sums[row] + pair * kPairOutputs;
-          now.begins = begins && i == 0;
-          now.soon = soon == nullptr || i + 1 != blocks ? nullptr : soon + row * ldy + pair * kPairOutputs;
-          multiply(now, last);
-          last = now;
-        }
-      }
+      Pass now = pass_at(x, b, rows, row);
+      if (soon != nullptr) now.soon = soon + row * ldy;
+      multiply(now, last);
+      last = now;
     }
-    store_second();
+    if (last.both) store_second();
     scale(last);
   }
 
  private:
-  static Piece piece_at(const BlockRows& x, std::size_t b, std::size_t rows, std::size_t row) {
+  Pass pass_at(const BlockRows& x, std::size_t b, std::size_t rows, std::size_t row) const {
     const auto stride_at = [rows](std::size_t at) { return rows - at < kActivationRows ? rows - at : kActivationRows; };
-    // Where there are no others, the first stand in for them.
-    const std::size_t second = row + kActivationRows < rows ? row + kActivationRows : row;
-    return {{x.at(row, b), x.at(second, b)}, {stride_at(row), stride_at(second)}, &x.tail(row, b), nullptr, 0, nullptr, false, nullptr};
+    const bool both = row + kActivationRows < rows;
+    const std::size_t second = both ? row + kActivationRows : row;
+    return {{x.at(row, b), x.at(second, b)}, {stride_at(row), stride_at(second)}, &x.tail(row, b), s_.sums[row], both,
+            nullptr};
   }
 
-  [[gnu::always_inline]] void scale(const Piece& piece) {
-    if (piece.begins) {
-      scale_rows<true>(piece);
+  [[gnu::always_inline]] void scale(const Pass& pass) {
+    if (!pass.both) {
+      begins_ ? scale_rows<true, 16>(pass) : scale_rows<false, 16>(pass);
     } else {
-      scale_rows<false>(piece);
+      begins_ ? scale_rows<true, 32>(pass) : scale_rows<false, 32>(pass);
     }
   }
-  template <bool kBegins>
-  [[gnu::always_inline]] void scale_rows(const Piece& piece) {
-    const Simd::F unit[kPairTiles] = {piece.w[0].unit, piece.w[1].unit};
-    const BlockTail* tail = piece.tail;
-    float* sums = piece.sums;
+  template <bool kBegins, int kRows>
+  [[gnu::always_inline]] void scale_rows(const Pass& pass) {
+    const Simd::F unit[kPairTiles] = {s_.w[0].unit, s_.w[1].unit};
+    const BlockTail* tail = pass.tail;
+    float* sums = pass.sums;
 #pragma GCC unroll 32
-    for (int row = 0; row < static_cast<int>(kPassRows); ++row) {
+    for (int row = 0; row < kRows; ++row) {
       const Simd::F scale = Simd::set1(tail[row].scale);
 #pragma GCC unroll 2
       for (int i = 0; i < static_cast<int>(kPairTiles); ++i) {
         const auto* products = reinterpret_cast<const float*>(s_.products[row / 16 * 2 + i][row % 16]);
         const Simd::F scaled = Simd::mul(Simd::to_float(Simd::as_int(Simd::load(products))), unit[i]);
-        float* sum = sums + row * static_cast<int>(kPanelOutputs) + 16 * i;
+        float* sum = sums + row * static_cast<int>(kPairOutputs) + 16 * i;
         Simd::store(sum, Simd::fma(scaled, scale, kBegins ? Simd::zero() : Simd::load(sum)));
       }
     }
@@ -154,12 +136,12 @@ class BlockTiles {
 
   /// Some of the outputs that are wanted soon.
   template <int kFrom, int kTo>
-  [[gnu::always_inline]] void fetch_rows(const Piece& piece) const {
+  [[gnu::always_inline]] void fetch_rows(const Pass& pass) const {
     if constexpr (kFrom < kTo) {
-      const float* soon = piece.soon + static_cast<std::size_t>(kFrom) * ldy_;
+      const float* soon = pass.soon + static_cast<std::size_t>(kFrom) * ldy_;
       __builtin_prefetch(soon, 1);
       __builtin_prefetch(soon + 16, 1);
-      fetch_rows<kFrom + 1, kTo>(piece);
+      fetch_rows<kFrom + 1, kTo>(pass);
     }
   }
 
@@ -174,66 +156,48 @@ class BlockTiles {
     tiles_.template store<kSum11>(s_.products[kSum11], 64);
   }
 
-  /// Inputs 64 kStep .. of kSteps steps. Sums are stored two products after their last, those of the second 16 rows in
-  /// the next piece.
-  template <int kStep, int kSteps>
-  [[gnu::always_inline]] void step(const Piece& now) {
-    constexpr bool kLast = kStep + 1 == kSteps;
-    tiles_.template load<kWeights0>(now.w[0].w[kStep], 64);
+  /// Inputs 64 kStep .. Sums are stored two products after their last, those of the second 16 rows in the next pass.
+  template <int kStep, bool kBoth>
+  [[gnu::always_inline]] void step(const Pass& now, const Pass& before) {
+    constexpr bool kLast = kStep + 1 == static_cast<int>(kBlockLines);
+    tiles_.template load<kWeights0>(s_.w[0].w[kStep], 64);
     tiles_.template load<kRows0>(now.x[0] + kStep * now.stride[0], 64);
     product<kSum00, kStep, kRows0, kWeights0>();
-    tiles_.template load<kWeights1>(now.w[1].w[kStep], 64);
+    tiles_.template load<kWeights1>(s_.w[1].w[kStep], 64);
     product<kSum01, kStep, kRows0, kWeights1>();
-    if constexpr (kStep == 0) store_second();
-    tiles_.template load<kRows1>(now.x[1] + kStep * now.stride[1], 64);
-    product<kSum10, kStep, kRows1, kWeights0>();
+    if (kStep == 0 && before.both) store_second();
+    if constexpr (kBoth) {
+      tiles_.template load<kRows1>(now.x[1] + kStep * now.stride[1], 64);
+      product<kSum10, kStep, kRows1, kWeights0>();
+    }
     if constexpr (kLast) tiles_.template store<kSum00>(s_.products[kSum00], 64);
-    product<kSum11, kStep, kRows1, kWeights1>();
+    if constexpr (kBoth) product<kSum11, kStep, kRows1, kWeights1>();
     if constexpr (kLast) tiles_.template store<kSum01>(s_.products[kSum01], 64);
     if (now.soon != nullptr) fetch_rows<8 * kStep, 8 * kStep + 8>(now);
   }
 
   /// `before`: the piece that is scaled meanwhile, in one go: spread among the products it is 10 % slower.
-  template <int kSteps>
-  [[gnu::noinline]] void multiply_steps(const Piece& now, const Piece& before) {
-    if constexpr (kSteps == 1) {
-      // Its sums would be stored over those before.
-      if (before.sums != nullptr) scale_late(before);
-      step<0, kSteps>(now);
-    } else {
-      step<0, kSteps>(now);
-      if (before.sums != nullptr) scale(before);
-      step<1, kSteps>(now);
-      if constexpr (kSteps > 2) step<2, kSteps>(now);
-      if constexpr (kSteps > 3) step<3, kSteps>(now);
-    }
+  template <bool kBoth>
+  [[gnu::noinline]] void multiply_rows(const Pass& now, const Pass& before) {
+    step<0, kBoth>(now, before);
+    if (before.sums != nullptr) scale(before);
+    step<1, kBoth>(now, before);
+    step<2, kBoth>(now, before);
+    step<3, kBoth>(now, before);
   }
-  void scale_late(const Piece& before) {
-    store_second();
-    scale(before);
-  }
-
-  void multiply(const Piece& now, const Piece& before) {
-    switch (now.steps) {
-      case 1:
-        return multiply_steps<1>(now, before);
-      case 2:
-        return multiply_steps<2>(now, before);
-      case 3:
-        return multiply_steps<3>(now, before);
-      default:
-        return multiply_steps<4>(now, before);
-    }
+  void multiply(const Pass& now, const Pass& before) {
+    now.both ? multiply_rows<true>(now, before) : multiply_rows<false>(now, before);
   }
 
   Tiles& tiles_;
   BlockTilesScratch& s_;
+  bool begins_ = false;
   std::size_t ldy_ = 0;
 };
 
 /// Sums so far, from and to the outputs of `tiles` tiles.
 void load_sums(const LinearTask& task, std::size_t tile, std::size_t tiles, std::size_t row, std::size_t rows,
-               float (*sums)[kPanelOutputs]) {
+               float (*sums)[kPairOutputs]) {
   for (std::size_t t = 0; t < tiles; ++t) {
     const std::size_t output = 16 * (tile + t), count = task.outputs - output;
     for (std::size_t r = 0; r < rows; ++r) {
@@ -243,7 +207,7 @@ void load_sums(const LinearTask& task, std::size_t tile, std::size_t tiles, std:
   }
 }
 void store_sums(const LinearTask& task, std::size_t tile, std::size_t tiles, std::size_t row, std::size_t rows,
-                const float (*sums)[kPanelOutputs]) {
+                const float (*sums)[kPairOutputs]) {
   for (std::size_t r = 0; r < rows; ++r)
     for (std::size_t t = 0; t < tiles; ++t) store_output(task, tile + t, row + r, Simd::load(sums[r] + 16 * t));
 }
@@ -252,7 +216,7 @@ void store_sums(const LinearTask& task, std::size_t tile, std::size_t tiles, std
 template <typename C, typename Tiles>
 void multiply_chunk_of_blocks(Tiles& tiles, const LinearTask& task, std::size_t row, std::size_t rows,
                               BlockTilesScratch& scratch) {
-  const std::size_t blocks = (task.cols + kBlockInputs - 1) / kBlockInputs, fit = kRangeBytes / (rows * kBlockLines * 64);
+  const std::size_t blocks = task.cols / kBlockInputs, fit = kRangeBytes / (rows * kBlockLines * 64);
   const std::size_t range = fit == 0 ? 1 : fit;
   const BlockRows x{task.lines + row * kBlockLines, task.tails + row, task.line_rows};
   BlockTiles<Tiles> product(tiles, scratch);
@@ -260,27 +224,25 @@ void multiply_chunk_of_blocks(Tiles& tiles, const LinearTask& task, std::size_t 
     const std::size_t last = blocks - first < range ? blocks : first + range;
     LinearTask to = task;
     if (last != blocks) to.bias = nullptr;
-    for (std::size_t tile = 0; tile < task.tile_count; tile += kPanelTiles) {
-      const std::size_t count = task.tile_count - tile < kPanelTiles ? task.tile_count - tile : kPanelTiles;
-      const std::size_t pairs = (count + 1) / kPairTiles;
-      if (first != 0) load_sums(task, tile, count, row, rows, scratch.sums);
-      for (std::size_t b = first; b < last; b += kPanelBlocks) {
-        const std::size_t some = last - b < kPanelBlocks ? last - b : kPanelBlocks;
-        for (std::size_t t = 0; t < pairs * kPairTiles; ++t)
-          for (std::size_t i = 0; i < some; ++i)
-            decode_block<C>(TilePart<C>(task, t < count ? tile + t : tile, (b + i) * kPartGroups), scratch.w[i][t]);
-        // Of a panel of fewer outputs the end is asked for, too: nobody's, but harmless.
-        const float* soon = b + some == last ? task.y + row * task.ldy + 16 * tile : nullptr;
-        product.run(x, b, some, pairs, rows, first + b == 0, (task.cols + 63) / 64, soon, task.ldy);
+    for (std::size_t tile = 0; tile < task.tile_count; tile += kPairTiles) {
+      const std::size_t pair = task.tile_count - tile < kPairTiles ? task.tile_count - tile : kPairTiles;
+      if (first != 0) load_sums(task, tile, pair, row, rows, scratch.sums);
+      for (std::size_t b = first; b < last; ++b) {
+        const bool ends = b + 1 == last;
+        for (std::size_t t = 0; t < kPairTiles; ++t)
+          decode_block<C>(TilePart<C>(task, t < pair ? tile + t : tile, b * kPartGroups), task.fetch_ahead, scratch.w[t]);
+        // Of a single tile the next 16 outputs are asked for, too: nobody's, but harmless.
+        const float* soon = ends ? task.y + row * task.ldy + 16 * tile : nullptr;
+        product.run(x, b, rows, first + b == 0, soon, task.ldy);
       }
-      store_sums(to, tile, count, row, rows, scratch.sums);
+      store_sums(to, tile, pair, row, rows, scratch.sums);
     }
   }
 }
 
 template <typename C, typename Tiles>
 void linear_blocks_of(const LinearTask& task) {
-  if (task.rows < kLeastBlockTileRows) return few_rows_of_blocks<C>(task);
+  if (task.rows <= kFewBlockRows) return few_rows_of_blocks<C>(task);
   Tiles tiles(block_tile_config());
   BlockTilesScratch scratch;
   for (std::size_t row = 0; row < task.rows; row += kTileChunkRows) {
@@ -289,12 +251,14 @@ void linear_blocks_of(const LinearTask& task) {
   }
 }
 
-/// The codec of the task's type.
+/// The codec of the task's type; only those with blocks of 256 have this product.
 template <typename Tiles, std::size_t kCodec = 0>
 void linear_blocks_on_tiles(const LinearTask& task) noexcept {
   if constexpr (kCodec < sizeof minke::kernels::kCodecs / sizeof minke::kernels::kCodecs[0]) {
     constexpr const CodecSpec& kSpec = minke::kernels::kCodecs[kCodec];
-    if (task.dtype == kSpec.dtype) return linear_blocks_of<Codec<kSpec.dtype>, Tiles>(task);
+    if constexpr (minke::kernels::has_integer_blocks(kSpec)) {
+      if (task.dtype == kSpec.dtype) return linear_blocks_of<Codec<kSpec.dtype>, Tiles>(task);
+    }
     linear_blocks_on_tiles<Tiles, kCodec + 1>(task);
   }
 }

@@ -27,16 +27,42 @@ constexpr std::size_t kBlockInputs = minke::kernels::kActivationBlock;
 /// The byte of an integer q of sub-group i, plus kShift: (q * factor[i] + addend[i]) >> 8, in 16 bits that wrap.
 template <typename C, unsigned kShift>
 struct ByteScales {
-  static constexpr std::size_t kMost = kPartGroups * C::kParts;
+  static constexpr std::size_t kSubGroups = kPartGroups * C::kParts;
   Simd::F unit;                            ///< a byte's step, per output
-  Simd::I factor[kMost], addend[kMost];  ///< in both halves of each output's lane
+  Simd::I factor[kSubGroups], addend[kSubGroups];  ///< in both halves of each output's lane
 
   [[gnu::always_inline]] explicit ByteScales(const TilePart<C>& part) {
-    const PartScales<C> scales(part.scales, part.groups);
-    if (part.groups == kPartGroups) {
-      fill(scales, kMost);
-    } else {
-      fill(scales, part.groups * C::kParts);
+    const Scales<C> scales(part.scales);
+    Simd::F scale[kSubGroups], minimum[kSubGroups], peak = Simd::set1(minke::kernels::kSmallestPeak);
+    const Simd::F reach = Simd::mul(scales.d, Simd::set1(kReach));
+#pragma GCC unroll 16
+    for (std::size_t i = 0; i < kSubGroups; ++i) {
+      scale[i] = Simd::to_float(scales.integer(i));
+      if constexpr (C::kOffset) {
+        minimum[i] = Simd::to_float(scales.minimum(i));
+        const Simd::F low = Simd::mul(scales.m, minimum[i]);
+        peak = Simd::max_magnitude(Simd::max_magnitude(peak, low), Simd::fma(reach, scale[i], low));
+      } else {
+        peak = Simd::max_magnitude(peak, scale[i]);
+      }
+    }
+    if constexpr (!C::kOffset) peak = Simd::max_magnitude(Simd::mul(reach, peak), Simd::set1(minke::kernels::kSmallestPeak));
+    const Simd::F inverse = Simd::div(Simd::set1(minke::kernels::kBytePeak), peak);
+    // What is not finite stays so.
+    unit = Simd::fma(scales.d, Simd::zero(), Simd::mul(peak, Simd::set1(1.0F / 127)));
+    if constexpr (C::kOffset) unit = Simd::fma(scales.m, Simd::zero(), unit);
+    const Simd::F d = Simd::mul(scales.d, inverse);
+    const Simd::I half = Simd::set1_int(static_cast<std::int32_t>((kShift * 256U + 128U) * 0x10001U));
+#pragma GCC unroll 16
+    for (std::size_t i = 0; i < kSubGroups; ++i) {
+      factor[i] = Simd::twice_low(Simd::round_to_int(Simd::mul(scale[i], d)));
+      addend[i] = half;
+      if constexpr (C::kOffset) {
+        const Simd::F low = Simd::mul(minimum[i], Simd::mul(scales.m, inverse));
+        addend[i] = Simd::add_halves(half, Simd::twice_low(Simd::round_to_int(low)));
+      }
+      if constexpr (C::kZero != 0)
+        addend[i] = Simd::sub_halves(addend[i], Simd::template shift_halves<log2_of(C::kZero)>(factor[i]));
     }
   }
 
@@ -50,37 +76,6 @@ struct ByteScales {
   }
 
  private:
-  [[gnu::always_inline]] void fill(const PartScales<C>& scales, std::size_t count) {
-    const Simd::I magnitude = Simd::set1_int(0x7fffffff);
-    // As bits, which order like the values, with NaN above infinity: what is not finite stays the largest.
-    Simd::I most = Simd::as_int(Simd::set1(minke::kernels::kSmallestPeak));
-    const auto reach = [&](Simd::F x) { most = Simd::max_int(most, Simd::and_int(Simd::as_int(x), magnitude)); };
-    Simd::F scale[kMost], offset[kMost];
-#pragma GCC unroll 16
-    for (std::size_t i = 0; i < count; ++i) {
-      scale[i] = scales.scale(i);
-      if constexpr (!C::kOffset) {
-        reach(Simd::mul(scale[i], Simd::set1(kReach)));
-      } else {
-        static_assert(C::kExtent.least == 0);
-        offset[i] = scales.offset(i);
-        reach(offset[i]);
-        reach(Simd::fma(scale[i], Simd::set1(kReach), offset[i]));
-      }
-    }
-    unit = Simd::mul(Simd::as_float(most), Simd::set1(1.0F / 127));
-    const Simd::F inverse = Simd::div(Simd::set1(minke::kernels::kBytePeak), Simd::as_float(most));
-    const Simd::I half = Simd::set1_int(static_cast<std::int32_t>((kShift * 256U + 128U) * 0x10001U));
-#pragma GCC unroll 16
-    for (std::size_t i = 0; i < count; ++i) {
-      factor[i] = Simd::twice_low(Simd::round_to_int(Simd::mul(scale[i], inverse)));
-      addend[i] = half;
-      if constexpr (C::kOffset)
-        addend[i] = Simd::add_halves(half, Simd::twice_low(Simd::round_to_int(Simd::mul(offset[i], inverse))));
-      if constexpr (C::kZero != 0)
-        addend[i] = Simd::sub_halves(addend[i], Simd::template shift_halves<log2_of(C::kZero)>(factor[i]));
-    }
-  }
   /// The integers' largest magnitude.
   static constexpr float kReach =
       static_cast<float>(C::kExtent.most > -C::kExtent.least ? C::kExtent.most : -C::kExtent.least);
@@ -93,21 +88,22 @@ struct MultiplyFewBlocks {
   BlockRows x;
   std::size_t stride;
 
+  /// All of the task's rows, kRows at most. Missing ones are read as if they were there and not written.
   template <int kRows>
-  [[gnu::noinline]] void run(std::size_t row) const {
+  [[gnu::noinline]] void run() const {
     static_assert(!Simd::kWideIsSigned);
     Simd::F sum[kRows];
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) sum[r] = Simd::zero();
-    for (std::size_t b = 0; b < (task.cols + kBlockInputs - 1) / kBlockInputs; ++b) {
+    for (std::size_t b = 0; b < task.cols / kBlockInputs; ++b) {
       const TilePart<C> part(task, tile, b * kPartGroups);
       const ByteScales<C, 128> scales(part);
-      const ActivationLine* block = x.at(0, b) + row;
+      const ActivationLine* block = x.at(0, b);
       Simd::I total[kRows];
 #pragma GCC unroll 8
       for (int r = 0; r < kRows; ++r)
-        total[r] = Simd::set1_int(x.tail(row + static_cast<std::size_t>(r), b).minus_128_sum);
-      for (std::size_t g = 0; g < part.groups; ++g) {
+        total[r] = Simd::set1_int(x.tail(static_cast<std::size_t>(r), b).minus_128_sum);
+      for (std::size_t g = 0; g < kPartGroups; ++g) {
         Simd::B w[8];
         fetch_ahead<C>(part, g, task.fetch_ahead);
         decode_group_of<C>(part, g, w);
@@ -118,23 +114,34 @@ struct MultiplyFewBlocks {
 #pragma GCC unroll 8
       for (int r = 0; r < kRows; ++r) {
         const Simd::F scaled = Simd::mul(Simd::to_float(total[r]), scales.unit);
-        sum[r] = Simd::fma(scaled, Simd::set1(x.tail(row + static_cast<std::size_t>(r), b).scale), sum[r]);
+        sum[r] = Simd::fma(scaled, Simd::set1(x.tail(static_cast<std::size_t>(r), b).scale), sum[r]);
       }
     }
 #pragma GCC unroll 8
-    for (int r = 0; r < kRows; ++r) store_output(task, tile, row + static_cast<std::size_t>(r), sum[r]);
+    for (std::size_t r = 0; r < kRows; ++r)
+      if (r < task.rows) store_output(task, tile, r, sum[r]);
   }
 };
 
-/// Rows of one run at most.
-constexpr int kFewBlockRows = 8;
+/// The most rows: decoding once for 8 takes less time than twice for 4 and 2.
+constexpr std::size_t kFewBlockRows = 8;
 
-/// task.rows <= kActivationRows.
+/// task.rows <= kFewBlockRows.
 template <typename C>
 void few_rows_of_blocks(const LinearTask& task) {
   const BlockRows x{task.lines, task.tails, task.line_rows};
-  for (std::size_t tile = 0; tile < task.tile_count; ++tile)
-    in_runs<kFewBlockRows>(task.rows, MultiplyFewBlocks<C>{task, tile, x, task.rows});
+  for (std::size_t tile = 0; tile < task.tile_count; ++tile) {
+    const MultiplyFewBlocks<C> multiply{task, tile, x, task.rows};
+    if (task.rows > 4) {
+      multiply.template run<8>();
+    } else if (task.rows > 2) {
+      multiply.template run<4>();
+    } else if (task.rows == 2) {
+      multiply.template run<2>();
+    } else {
+      multiply.template run<1>();
+    }
+  }
 }
 
 }  // namespace

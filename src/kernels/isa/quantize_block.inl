@@ -7,23 +7,17 @@ using minke::kernels::BlockTail;
 using minke::kernels::kBlockLines;
 using minke::kernels::kSmallestMax;
 
-/// 16 of `count` values from i on, zeros behind them.
-[[gnu::always_inline]] inline Simd::F some_values(const float* x, std::size_t count, std::size_t i) {
-  if (i + 16 <= count) return Simd::load(x + i);
-  return i < count ? Simd::load_partial(x + i, count - i) : Simd::zero();
-}
-
 /// The largest |x| of a block as bits, which order like the values, with NaN above infinity.
-std::int32_t largest_bits(const float* x, std::size_t count) {
+std::int32_t largest_bits(const float* x) {
   const Simd::I magnitude = Simd::set1_int(0x7fffffff);
   Simd::I most = Simd::set1_int(0);
-  for (std::size_t i = 0; i < count; i += 16)
-    most = Simd::max_int(most, Simd::and_int(Simd::as_int(some_values(x, count, i)), magnitude));
+  for (std::size_t i = 0; i < kBlockInputs; i += 16)
+    most = Simd::max_int(most, Simd::and_int(Simd::as_int(Simd::load(x + i)), magnitude));
   return Simd::reduce_max_int(most);
 }
 
-void quantize_block(const float* x, std::size_t count, ActivationLine* out, std::size_t stride, BlockTail* tail) noexcept {
-  const std::int32_t bits = largest_bits(x, count);
+void quantize_block(const float* x, ActivationLine* out, std::size_t stride, BlockTail* tail) noexcept {
+  const std::int32_t bits = largest_bits(x);
   float largest;
   std::memcpy(&largest, &bits, sizeof largest);
   if (bits >= 0x7f800000 || largest < kSmallestMax) {
@@ -34,7 +28,7 @@ void quantize_block(const float* x, std::size_t count, ActivationLine* out, std:
   const Simd::F inverse = Simd::set1(127.0F / largest);
   Simd::I sum = Simd::set1_int(0);
   for (std::size_t i = 0; i < 16; ++i) {
-    const Simd::I q = Simd::round_to_int(Simd::mul(some_values(x, count, 16 * i), inverse));
+    const Simd::I q = Simd::round_to_int(Simd::mul(Simd::load(x + 16 * i), inverse));
     Simd::store_bytes_of(reinterpret_cast<std::int8_t*>(out[i / 4 * stride].bytes) + 16 * (i % 4), q);
     sum = Simd::add_int(sum, q);
   }

@@ -83,7 +83,6 @@ struct Simd {
   static I set1_int(std::int32_t x) { return _mm512_set1_epi32(x); }
   static I add_int(I a, I b) { return _mm512_add_epi32(a, b); }
   static I sub_int(I a, I b) { return _mm512_sub_epi32(a, b); }
-  static I mul_int(I a, I b) { return _mm512_mullo_epi32(a, b); }
   static I and_int(I a, I b) { return _mm512_and_si512(a, b); }
   static I max_int(I a, I b) { return _mm512_max_epi32(a, b); }
   static std::int32_t reduce_max_int(I a) {

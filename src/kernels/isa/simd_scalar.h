@@ -118,6 +118,14 @@ struct Simd {
     for (int i = 0; i < 16; ++i) a.v[i] = a.v[i] > b.v[i] ? a.v[i] : b.v[i];
     return a;
   }
+  /// The larger of |a| and |b|; of a NaN and a number any of them.
+  static F max_magnitude(F a, F b) {
+    for (int i = 0; i < 16; ++i) {
+      const float x = a.v[i] < 0 ? -a.v[i] : a.v[i], y = b.v[i] < 0 ? -b.v[i] : b.v[i];
+      a.v[i] = x >= y ? x : y;
+    }
+    return a;
+  }
   static F min(F a, F b) {
     for (int i = 0; i < 16; ++i) a.v[i] = a.v[i] < b.v[i] ? a.v[i] : b.v[i];
     return a;
@@ -154,21 +162,6 @@ struct Simd {
     for (int i = 0; i < 16; ++i)
       a.v[i] = static_cast<std::int32_t>(static_cast<std::uint32_t>(a.v[i]) - static_cast<std::uint32_t>(b.v[i]));
     return a;
-  }
-  static I mul_int(I a, I b) {
-    for (int i = 0; i < 16; ++i)
-      a.v[i] = static_cast<std::int32_t>(static_cast<std::uint32_t>(a.v[i]) * static_cast<std::uint32_t>(b.v[i]));
-    return a;
-  }
-  /// Of each lane both halves, signed, times those of `two`.
-  static I add_pair_products(I sum, I pairs, std::int32_t two) {
-    for (int i = 0; i < 16; ++i) {
-      const std::int32_t low = static_cast<std::int16_t>(pairs.v[i]) * static_cast<std::int16_t>(two);
-      const std::int32_t high = (pairs.v[i] >> 16) * (two >> 16);
-      sum.v[i] = static_cast<std::int32_t>(static_cast<std::uint32_t>(sum.v[i]) + static_cast<std::uint32_t>(low) +
-                                           static_cast<std::uint32_t>(high));
-    }
-    return sum;
   }
   static I and_int(I a, I b) {
     for (int i = 0; i < 16; ++i) a.v[i] &= b.v[i];
@@ -266,14 +259,33 @@ struct Simd {
     for (std::uint8_t& byte : a.v) byte = table[byte];
     return a;
   }
-  /// (byte - kZero) times its lane's scale, in 16 bits: the upper byte, the lower.
-  template <int kZero>
-  static void scale_bytes(B w, I scale, B& high, B& low) {
+  /// Byte i of each 16-bit half h: (byte * factor[h] + addend[h]) >> 8, in 16 bits that wrap.
+  static B scaled_bytes(B w, I factor, I addend) {
     for (int i = 0; i < 64; ++i) {
-      const auto product = static_cast<std::uint32_t>((w.v[i] - kZero) * scale.v[i / 4]);
-      high.v[i] = static_cast<std::uint8_t>(product >> 8);
-      low.v[i] = static_cast<std::uint8_t>(product);
+      const auto sum = static_cast<std::uint32_t>(w.v[i]) * half_of(factor, i / 2) + half_of(addend, i / 2);
+      w.v[i] = static_cast<std::uint8_t>(sum >> 8);
     }
+    return w;
+  }
+  /// Each lane's lower half in both.
+  static I twice_low(I a) {
+    for (std::int32_t& lane : a.v) lane = two_halves(static_cast<std::uint32_t>(lane), static_cast<std::uint32_t>(lane));
+    return a;
+  }
+  static I add_halves(I a, I b) {
+    for (int i = 0; i < 16; ++i)
+      a.v[i] = two_halves(half_of(a, 2 * i) + half_of(b, 2 * i), half_of(a, 2 * i + 1) + half_of(b, 2 * i + 1));
+    return a;
+  }
+  static I sub_halves(I a, I b) {
+    for (int i = 0; i < 16; ++i)
+      a.v[i] = two_halves(half_of(a, 2 * i) - half_of(b, 2 * i), half_of(a, 2 * i + 1) - half_of(b, 2 * i + 1));
+    return a;
+  }
+  template <int kBits>
+  static I shift_halves(I a) {
+    for (int i = 0; i < 16; ++i) a.v[i] = two_halves(half_of(a, 2 * i) << kBits, half_of(a, 2 * i + 1) << kBits);
+    return a;
   }
   /// Byte kByte (0..3) of each lane.
   template <int kByte>
@@ -333,6 +345,13 @@ struct Simd {
   }
 
  private:
+  /// Half i of 32.
+  static std::uint32_t half_of(const I& a, int i) {
+    return static_cast<std::uint32_t>(a.v[i / 2]) >> (i % 2 * 16) & 0xffffU;
+  }
+  static std::int32_t two_halves(std::uint32_t low, std::uint32_t high) {
+    return static_cast<std::int32_t>((low & 0xffffU) | high << 16);
+  }
   static float half_value(std::uint16_t h) {
     const std::uint32_t sign = (h & 0x8000U) << 16;
     const std::uint32_t magnitude = h & 0x7fffU;
