@@ -1,22 +1,22 @@
 // Products of blocks of 256 int8 activations on matrix tiles (Intel AMX, or the tests' twin of it). Included after
 // linear_blocks.inl and linear_tiles.inl by the files that have a Tiles type.
 //
-// A weight times the integer of its scale has at most 13 bits and a sign. It is split into a signed high and an
-// unsigned low byte, and both are summed over all 256 inputs by tiles: two products of 16 x 16 x 64 for what would be
-// two of 16 x 16 x 32 with a scale between, but the sums leave the tiles once in 256 inputs, not once in 32. That is
-// what counts. Measured (Xeon of the Granite Rapids class, 3.2 GHz, one thread, operands in the first-level cache):
+// A block's weights as bytes (linear_blocks.inl) take one product of 16 x 16 x 64 for 64 inputs, and their sums leave the
+// tiles once in 256 inputs. That is what counts. Measured (Xeon of the Granite Rapids class, 3.2 GHz, one thread):
 //   - a product of 16 rows takes 16 cycles, however few inputs;
 //   - fp32 multiply-adds of 64 bytes go at one a cycle, not two, while products run: 64 of them beside one product take
 //     64 cycles (integer additions still go at two);
-//   - a tile stored right behind its last product costs 29 cycles, stored two products later 17, both together.
-// Scaled in each group of 32, 8192 multiply-adds cannot take less than 48 cycles (Q4_K) and took 80 in a trial loop
-// that held all its operands; this way a whole product, decoding and memory included, takes 52 to 60.
+//   - a tile stored right behind its last product costs 29 cycles, stored two products later 17, both together;
+//   - 16 products with their 16 loads, which is what 32 rows by 32 outputs by 256 inputs need, take 320 cycles, with
+//     sums stored 350; scaling takes 140 by itself, and as long beside them: all together 470 to 500 when operands and
+//     sums are in the caches near by, 590 in a whole product, decoding apart.
+// Scaled in each group of 32, 8192 multiply-adds took 80 cycles in a trial loop that held all its operands, now 18.
 
 namespace {
 
 using minke::kernels::kActivationRows;
 
-/// Rows that share decoded weights: with 512 decoding is about 5 % of a product.
+/// Rows that share decoded weights: with 512 decoding is about a sixth of a product.
 constexpr std::size_t kTileChunkRows = 512;
 static_assert(kTileChunkRows % (2 * kActivationRows) == 0);
 /// Tiles of weights that are multiplied together, so that activations, which come from the second-level cache, are
