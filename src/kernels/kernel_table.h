@@ -92,10 +92,10 @@ struct KernelTable {
 
   // linear_blocks.inl, quantize_blocks.inl; null where the others are the faster ones.
   /// As linear_bytes for types with has_integer_blocks(). An output's weights of a block of 256 inputs become bytes: of
-  /// integer scales s and minima m of sub-groups, low = -dmin * m, peak = the greatest of |low|, |fma(d * R, s, low)| and
-  /// kSmallestPeak, R the greatest |q| of the type (codec.h: extent), u = kBytePeak / peak; byte = (q * round(s * (d *
-  /// u)) + round(m * (-dmin * u)) + 128) >> 8. Then, in ascending order, acc = fma(float(sum of byte * x's q) * (peak *
-  /// (1 / 127)), x scale, acc). Then the bias.
+  /// integer scales s and minima m of sub-groups, low = -dmin * m, peak = the greatest of |low|, |fma(d * R, s, low)|
+  /// and kSmallestPeak, R the greatest |q| of the type (codec.h: extent), u = kBytePeak / peak; byte = (q * round(s *
+  /// (d * u)) + round(m * (-dmin * u)) + 128) >> 8. Then, in ascending order, acc = fma(float(sum of byte * x's q) *
+  /// (peak * (1 / 127)), x scale, acc). Then the bias.
   void (*linear_blocks)(const LinearTask& task) noexcept = nullptr;
   /// 256 values of one row; line l is written at out[l * stride].
   void (*quantize_block)(const float* x, ActivationLine* out, std::size_t stride, BlockTail* tail) noexcept = nullptr;

@@ -15,6 +15,9 @@ namespace {
 constexpr std::size_t kWorkPerTask = std::size_t{1} << 15;
 /// Tasks per thread at most, so that threads that start late or run slower get fewer.
 constexpr std::size_t kTasksPerThread = 16;
+/// With many rows: whoever has more outputs of them to compute reads their activations less often from beyond the
+/// second-level cache. Prompts of 512 and 2,048 tokens of a 1.5B on tiles: 4 to 6 % faster than with 16.
+constexpr std::size_t kTasksOfManyRows = 4, kManyRows = 128;
 /// Row blocks that share a decoded tile: 128 rows.
 constexpr std::size_t kRowBlocksTogether = 8;
 
@@ -61,13 +64,15 @@ Cut cut_product(const PackedMatrix& w, std::size_t rows, std::size_t passes, con
 template <typename AnyProduct, typename Task>
 void Ops::run_products(std::span<AnyProduct> products, std::size_t passes, std::size_t tiles_together,
                        const Task& task) const {
-  std::size_t total = 0, pairs = 0;
+  std::size_t total = 0, pairs = 0, most_rows = 0;
   for (const AnyProduct& p : products) {
     if (p.block.rows == 0) continue;
     total += weight_of(p).rows() * weight_of(p).cols() * p.block.rows * passes;
     pairs += divide_up(weight_of(p).rows(), kGroupInputs);
+    most_rows = std::max(most_rows, p.block.rows);
   }
-  const CutAim aim{.work = std::max(kWorkPerTask, total / (pool_->size() * kTasksPerThread)),
+  const std::size_t tasks_per_thread = most_rows >= kManyRows ? kTasksOfManyRows : kTasksPerThread;
+  const CutAim aim{.work = std::max(kWorkPerTask, total / (pool_->size() * tasks_per_thread)),
                    .least_row_blocks = pairs < 2 * pool_->size() ? 1 : kRowBlocksTogether,
                    .nodes = pool_->nodes(),
                    .tiles_together = tiles_together};
@@ -132,8 +137,8 @@ void Ops::gated(std::span<GatedProduct> products) const {
 void Ops::gated_task(const GatedProduct& p, std::size_t tile, std::size_t tiles, std::size_t row,
                      std::size_t rows) const {
   assert(p.gate->rows() == p.up->rows() && p.gate->rows() == p.out->impl_->cols);
-  // Both halves of some tiles at a time, in buffers that stay in the second-level cache: only what comes of them goes to
-  // memory. The fewer the rows the more tiles, so that weights are read in long runs.
+  // Both halves of some tiles at a time, in buffers that stay in the second-level cache: only what comes of them goes
+  // to memory. The fewer the rows the more tiles, so that weights are read in long runs.
   constexpr std::size_t kRows = 512, kTiles = 2 * kTilesTogether, kValues = kRows * kTiles * kTileOutputs;
   alignas(64) float gate[kValues], up[kValues];
   const std::size_t last = std::min(tile + tiles, divide_up(p.gate->rows(), kTileOutputs));

@@ -76,6 +76,7 @@ class TilesTwin {
         std::memcpy(&tiles_[kTo][m][4 * n], &sum, 4);
       }
   }
+
  private:
   template <int kTo, int kA, int kB>
   void require_fitting() const {

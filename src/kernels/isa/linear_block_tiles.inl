@@ -1,8 +1,8 @@
 // Products of blocks of 256 int8 activations on matrix tiles (Intel AMX, or the tests' twin of it). Included after
 // linear_blocks.inl and linear_tiles.inl by the files that have a Tiles type.
 //
-// A block's weights as bytes (linear_blocks.inl) take one product of 16 x 16 x 64 for 64 inputs, and their sums leave the
-// tiles once in 256 inputs. That is what counts. Measured (Xeon of the Granite Rapids class, 3.2 GHz, one thread):
+// A block's weights as bytes (linear_blocks.inl) take one product of 16 x 16 x 64 for 64 inputs, and their sums leave
+// the tiles once in 256 inputs. That is what counts. Measured (Xeon of the Granite Rapids class, 3.2 GHz, one thread):
 //   - a product of 16 rows takes 16 cycles, however few inputs;
 //   - fp32 multiply-adds of 64 bytes go at one a cycle, not two, while products run: 64 of them beside one product take
 //     64 cycles (integer additions still go at two);
@@ -69,6 +69,7 @@ struct Pass {
   const BlockTail* tail;
   float* sums;        ///< kPairOutputs apart, or null: no pass
   bool both;          ///< there are more than 16 rows
+  float* out;         ///< where they go when all blocks are in, `ldy` apart, or null: they stay
   const float* soon;  ///< outputs that will be read or written after this block of inputs, or null
 };
 
@@ -85,14 +86,16 @@ class BlockTiles {
  public:
   BlockTiles(Tiles& tiles, BlockTilesScratch& scratch) : tiles_(tiles), s_(scratch) {}
 
-  /// `begins`: the sums are yet zero. `soon`: outputs of the chunk's first row that follow, `ldy` apart, or null.
-  void run(const BlockRows& x, std::size_t b, std::size_t rows, bool begins, const float* soon, std::size_t ldy) {
+  /// `begins`: the sums are yet zero. `y`: outputs of the chunk's first row, `ldy` apart, when this block is their
+  /// last, or null. `direct`: whole passes write their sums there.
+  void run(const BlockRows& x, std::size_t b, std::size_t rows, bool begins, float* y, std::size_t ldy, bool direct) {
     begins_ = begins;
     ldy_ = ldy;
     Pass last{};
     for (std::size_t row = 0; row < rows; row += kPassRows) {
       Pass now = pass_at(x, b, rows, row);
-      if (soon != nullptr) now.soon = soon + row * ldy;
+      if (y != nullptr) now.soon = y + row * ldy;
+      if (direct && rows - row >= kPassRows) now.out = y + row * ldy;
       multiply(now, last);
       last = now;
     }
@@ -105,22 +108,32 @@ class BlockTiles {
     const auto stride_at = [rows](std::size_t at) { return rows - at < kActivationRows ? rows - at : kActivationRows; };
     const bool both = row + kActivationRows < rows;
     const std::size_t second = both ? row + kActivationRows : row;
-    return {{x.at(row, b), x.at(second, b)}, {stride_at(row), stride_at(second)}, &x.tail(row, b), s_.sums[row], both,
+    return {{x.at(row, b), x.at(second, b)},
+            {stride_at(row), stride_at(second)},
+            &x.tail(row, b),
+            s_.sums[row],
+            both,
+            nullptr,
             nullptr};
   }
 
   [[gnu::always_inline]] void scale(const Pass& pass) {
     if (!pass.both) {
-      begins_ ? scale_rows<true, 16>(pass) : scale_rows<false, 16>(pass);
+      begins_ ? scale_rows<true, 16>(pass, pass.sums, kPairOutputs)
+              : scale_rows<false, 16>(pass, pass.sums, kPairOutputs);
+    } else if (pass.out != nullptr) {
+      begins_ ? scale_rows<true, 32>(pass, pass.out, ldy_) : scale_rows<false, 32>(pass, pass.out, ldy_);
     } else {
-      begins_ ? scale_rows<true, 32>(pass) : scale_rows<false, 32>(pass);
+      begins_ ? scale_rows<true, 32>(pass, pass.sums, kPairOutputs)
+              : scale_rows<false, 32>(pass, pass.sums, kPairOutputs);
     }
   }
+  /// To rows of `to`, `stride` apart.
   template <bool kBegins, int kRows>
-  [[gnu::always_inline]] void scale_rows(const Pass& pass) {
+  [[gnu::always_inline]] void scale_rows(const Pass& pass, float* to, std::size_t stride) {
     const Simd::F unit[kPairTiles] = {s_.w[0].unit, s_.w[1].unit};
     const BlockTail* tail = pass.tail;
-    float* sums = pass.sums;
+    const float* sums = pass.sums;
 #pragma GCC unroll 32
     for (int row = 0; row < kRows; ++row) {
       const Simd::F scale = Simd::set1(tail[row].scale);
@@ -128,9 +141,10 @@ class BlockTiles {
       for (int i = 0; i < static_cast<int>(kPairTiles); ++i) {
         const auto* products = reinterpret_cast<const float*>(s_.products[row / 16 * 2 + i][row % 16]);
         const Simd::F scaled = Simd::mul(Simd::to_float(Simd::as_int(Simd::load(products))), unit[i]);
-        float* sum = sums + row * static_cast<int>(kPairOutputs) + 16 * i;
-        Simd::store(sum, Simd::fma(scaled, scale, kBegins ? Simd::zero() : Simd::load(sum)));
+        const float* sum = sums + row * static_cast<int>(kPairOutputs) + 16 * i;
+        Simd::store(to + 16 * i, Simd::fma(scaled, scale, kBegins ? Simd::zero() : Simd::load(sum)));
       }
+      to += stride;
     }
   }
 
@@ -226,16 +240,19 @@ void multiply_chunk_of_blocks(Tiles& tiles, const LinearTask& task, std::size_t 
     if (last != blocks) to.bias = nullptr;
     for (std::size_t tile = 0; tile < task.tile_count; tile += kPairTiles) {
       const std::size_t pair = task.tile_count - tile < kPairTiles ? task.tile_count - tile : kPairTiles;
+      const bool direct = to.bias == nullptr && task.outputs - 16 * tile >= kPairOutputs;
       if (first != 0) load_sums(task, tile, pair, row, rows, scratch.sums);
       for (std::size_t b = first; b < last; ++b) {
         const bool ends = b + 1 == last;
         for (std::size_t t = 0; t < kPairTiles; ++t)
-          decode_block<C>(TilePart<C>(task, t < pair ? tile + t : tile, b * kPartGroups), task.fetch_ahead, scratch.w[t]);
+          decode_block<C>(TilePart<C>(task, t < pair ? tile + t : tile, b * kPartGroups), task.fetch_ahead,
+                          scratch.w[t]);
         // Of a single tile the next 16 outputs are asked for, too: nobody's, but harmless.
-        const float* soon = ends ? task.y + row * task.ldy + 16 * tile : nullptr;
-        product.run(x, b, rows, first + b == 0, soon, task.ldy);
+        product.run(x, b, rows, first + b == 0, ends ? task.y + row * task.ldy + 16 * tile : nullptr, task.ldy,
+                    ends && direct);
       }
-      store_sums(to, tile, pair, row, rows, scratch.sums);
+      const std::size_t left = direct ? rows / kPassRows * kPassRows : 0;
+      store_sums(to, tile, pair, row + left, rows - left, scratch.sums + left);
     }
   }
 }

@@ -28,7 +28,7 @@ constexpr std::size_t kBlockInputs = minke::kernels::kActivationBlock;
 template <typename C, unsigned kShift>
 struct ByteScales {
   static constexpr std::size_t kSubGroups = kPartGroups * C::kParts;
-  Simd::F unit;                            ///< a byte's step, per output
+  Simd::F unit;                                    ///< a byte's step, per output
   Simd::I factor[kSubGroups], addend[kSubGroups];  ///< in both halves of each output's lane
 
   [[gnu::always_inline]] explicit ByteScales(const TilePart<C>& part) {
@@ -46,7 +46,8 @@ struct ByteScales {
         peak = Simd::max_magnitude(peak, scale[i]);
       }
     }
-    if constexpr (!C::kOffset) peak = Simd::max_magnitude(Simd::mul(reach, peak), Simd::set1(minke::kernels::kSmallestPeak));
+    if constexpr (!C::kOffset)
+      peak = Simd::max_magnitude(Simd::mul(reach, peak), Simd::set1(minke::kernels::kSmallestPeak));
     const Simd::F inverse = Simd::div(Simd::set1(minke::kernels::kBytePeak), peak);
     // What is not finite stays so.
     unit = Simd::fma(scales.d, Simd::zero(), Simd::mul(peak, Simd::set1(1.0F / 127)));
@@ -101,8 +102,7 @@ struct MultiplyFewBlocks {
       const ActivationLine* block = x.at(0, b);
       Simd::I total[kRows];
 #pragma GCC unroll 8
-      for (int r = 0; r < kRows; ++r)
-        total[r] = Simd::set1_int(x.tail(static_cast<std::size_t>(r), b).minus_128_sum);
+      for (int r = 0; r < kRows; ++r) total[r] = Simd::set1_int(x.tail(static_cast<std::size_t>(r), b).minus_128_sum);
       for (std::size_t g = 0; g < kPartGroups; ++g) {
         Simd::B w[8];
         fetch_ahead<C>(part, g, task.fetch_ahead);

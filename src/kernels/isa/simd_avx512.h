@@ -140,7 +140,8 @@ struct Simd {
     return _mm512_ternarylogic_epi32(bytes, _mm512_srli_epi16(even, 8), odd, kFirstWhereSet);
   }
   static I twice_low(I a) {
-    return _mm512_shuffle_epi8(a, _mm512_broadcast_i32x4(_mm_setr_epi8(0, 1, 0, 1, 4, 5, 4, 5, 8, 9, 8, 9, 12, 13, 12, 13)));
+    return _mm512_shuffle_epi8(
+        a, _mm512_broadcast_i32x4(_mm_setr_epi8(0, 1, 0, 1, 4, 5, 4, 5, 8, 9, 8, 9, 12, 13, 12, 13)));
   }
   static I add_halves(I a, I b) { return _mm512_add_epi16(a, b); }
   static I sub_halves(I a, I b) { return _mm512_sub_epi16(a, b); }

@@ -269,7 +269,8 @@ struct Simd {
   }
   /// Each lane's lower half in both.
   static I twice_low(I a) {
-    for (std::int32_t& lane : a.v) lane = two_halves(static_cast<std::uint32_t>(lane), static_cast<std::uint32_t>(lane));
+    for (std::int32_t& lane : a.v)
+      lane = two_halves(static_cast<std::uint32_t>(lane), static_cast<std::uint32_t>(lane));
     return a;
   }
   static I add_halves(I a, I b) {
