@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <span>
 
+#include "kernels/codec.h"
+
 namespace minke::cli {
 namespace {
 
@@ -14,14 +16,23 @@ constexpr double kShareOfReading = 0.97;
 /// Of the peak of products, what whole prompts of 512 tokens reach: 0.57 (1.5B, Q4_K_M) and 0.48 to 0.69
 /// (DeepSeek-V2-Lite's shape), on a Zen 4 with AVX-512 VNNI (docs/performance.md).
 constexpr double kShareOfPeak = 0.55;
-/// Likewise of matrix tiles: 0.09 to 0.10 (1.5B, Q4_K_M; Granite Rapids class).
-constexpr double kShareOfTiles = 0.095;
+/// Likewise of matrix tiles (Granite Rapids class): 0.16 to 0.17 with blocks of 256 (1.5B, Q4_K_M), 0.05 to 0.06 with
+/// scales per 32 inputs (0.5B, mostly Q5_0).
+constexpr double kShareOfTiles = 0.165, kShareOfTilesIn32 = 0.055;
 
 /// Weights per second that a thread multiplies with one row, of types whose decoding takes longer than reading them;
 /// the same processor. 0: as fast as they are read.
-double decoding_rate(formats::DType dtype) {
+double decoding_rate(formats::DType dtype, kernels::Isa isa) {
   using formats::DType;
+  const bool bytes = isa == kernels::Isa::amx;  // K-quants become bytes there (Granite Rapids class)
   switch (dtype) {
+    case DType::q2_k:
+    case DType::q4_k:
+      return bytes ? 21e9 : 0;
+    case DType::q3_k:
+    case DType::q5_k:
+    case DType::q6_k:
+      return bytes ? 16e9 : 0;
     case DType::iq1_s:
     case DType::iq2_xs:
     case DType::iq2_s:
@@ -40,11 +51,11 @@ double decoding_rate(formats::DType dtype) {
   }
 }
 
-double seconds_of_weights(std::span<const models::TensorGroup> groups, double bandwidth, std::size_t threads) {
+double seconds_of_weights(std::span<const models::TensorGroup> groups, const Limits& limits, std::size_t threads) {
   double seconds = 0;
   for (const models::TensorGroup& group : groups) {
-    const double reading = static_cast<double>(group.bytes_per_token) / (kShareOfReading * bandwidth);
-    const double rate = decoding_rate(group.dtype) * static_cast<double>(threads);
+    const double reading = static_cast<double>(group.bytes_per_token) / (kShareOfReading * limits.read_bandwidth);
+    const double rate = decoding_rate(group.dtype, limits.isa) * static_cast<double>(threads);
     seconds += rate == 0 ? reading : std::max(reading, static_cast<double>(group.active_parameters) / rate);
   }
   return seconds;
@@ -68,8 +79,11 @@ double prefill_speed(const models::ModelSizes& sizes, const models::DecoderConfi
   const models::TensorGroup* most = largest_group(sizes.groups);
   if (most == nullptr || products == 0) return 0;
   const ArithmeticLimit limit = arithmetic_limit(limits, most->dtype, numerics);
-  const bool tiles = limits.isa == kernels::Isa::amx && limit.rate == limits.peak.int8;
-  return (tiles ? kShareOfTiles : kShareOfPeak) * limit.rate / (2 * static_cast<double>(products));
+  double share = kShareOfPeak;
+  const kernels::CodecSpec* codec = kernels::find_codec(most->dtype);
+  if (limits.isa == kernels::Isa::amx && codec != nullptr && limit.rate == limits.peak.int8)
+    share = kernels::has_integer_blocks(*codec) ? kShareOfTiles : kShareOfTilesIn32;
+  return share * limit.rate / (2 * static_cast<double>(products));
 }
 
 }  // namespace
@@ -80,7 +94,7 @@ SpeedEstimate estimate_speed(const models::ModelSizes& sizes, const models::Deco
   if (sizes.bytes_per_token == 0) return estimate;
   estimate.decode_limit = limits.read_bandwidth / static_cast<double>(sizes.bytes_per_token);
   if (numerics != kernels::Numerics::fast) return estimate;
-  estimate.decode = 1 / (seconds_of_weights(sizes.groups, limits.read_bandwidth, threads) +
+  estimate.decode = 1 / (seconds_of_weights(sizes.groups, limits, threads) +
                          kLayerSeconds * static_cast<double>(config.num_hidden_layers));
   estimate.prefill = prefill_speed(sizes, config, limits, numerics);
   return estimate;

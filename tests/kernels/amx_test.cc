@@ -153,14 +153,14 @@ using testing::Weights;
 
 /// y of `rows` rows, behind each of which three floats must stay as they were.
 std::vector<float> product(const KernelTable& table, const PackedMatrix& w, const std::vector<float>& x,
-                           std::size_t rows, const std::vector<float>& bias, std::size_t threads) {
+                           std::size_t rows, const float* bias, std::size_t threads) {
   base::ThreadPool pool(threads);
   const Ops ops(table, pool, Numerics::fast);
   Activations activations(rows, w.cols());
   ops.prepare(x.data(), rows, w.cols(), w.cols(), activations);
   const std::size_t ldy = w.rows() + 3;
   std::vector<float> y(rows * ldy, -1234.5F), out;
-  ops.linear(activations, w, bias.data(), y.data(), ldy);
+  ops.linear(activations, w, bias, y.data(), ldy);
   for (std::size_t i = 0; i < y.size(); ++i) {
     if (i % ldy < w.rows()) {
       out.push_back(y[i]);
@@ -173,12 +173,13 @@ std::vector<float> product(const KernelTable& table, const PackedMatrix& w, cons
 
 /// Every prefix of the rows in `counts` gives the reference's bits.
 void expect_reference(const Weights& w, const std::vector<float>& x, std::initializer_list<std::size_t> counts,
-                      std::size_t threads) {
+                      std::size_t threads, bool biased = true) {
   const KernelTable table = twin_table();
-  const std::vector<float> bias = random_values(w.rows, 3);
+  const std::vector<float> values = random_values(w.rows, 3);
+  const float* bias = biased ? values.data() : nullptr;
   std::vector<float> expected;
   for (std::size_t r = 0; r < std::max(counts); ++r)
-    for (const float y : testing::reference(table, Numerics::fast, w, x.data() + r * w.cols, bias.data()))
+    for (const float y : testing::reference(table, Numerics::fast, w, x.data() + r * w.cols, bias))
       expected.push_back(y);
   for (const std::size_t rows : counts) {
     const std::vector<float> got = product(table, w.packed, x, rows, bias, threads);
@@ -206,6 +207,15 @@ TEST(AmxTwin, MoreRowsThanAChunkAndSeveralThreads) {
   // More than one range of inputs, whose sums wait in the outputs.
   const Weights w(DType::q4_k, 21, 8 * 256, 7);
   expect_reference(w, random_values(530 * w.cols, 4), {530}, 2);
+  expect_reference(w, random_values(530 * w.cols, 4), {530}, 2, false);
+}
+
+/// Then whole passes write their sums to the outputs at once.
+TEST(AmxTwin, WithoutBias) {
+  for (const DType type : {DType::q4_k, DType::q6_k}) {
+    const Weights w(type, 53, 512, 9);
+    expect_reference(w, random_values(70 * w.cols, 5), {31, 32, 33, 48, 64, 70}, 1, false);
+  }
 }
 
 TEST(AmxTwin, LargestIntegers) {
