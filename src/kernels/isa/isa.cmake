@@ -4,15 +4,8 @@
 set(isa_level ${MINKE_ISA_LEVEL})
 set(isa_scalar_level -O1)
 if(MINKE_SANITIZE)
-  set(isa_level -O1)
-  # Sanitizers multiply the code, all of it inlined: Clang 16 takes 88 s for AVX-512's file. With accesses checked by
-  # calls, without checks of pointers that are never null, and without coverage, which tells a fuzzer nothing here, 14 s.
-  if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
-    list(APPEND isa_level -mllvm -asan-instrumentation-with-call-threshold=0
-      -fno-sanitize=null,object-size,pointer-overflow,return,unreachable,vptr
-      -fno-sanitize-coverage=inline-8bit-counters,indirect-calls,trace-cmp,pc-table)
-    list(APPEND isa_scalar_level ${isa_level})
-  endif()
+  set(isa_level -O1 ${MINKE_LANES_OPTIONS})
+  list(APPEND isa_scalar_level ${MINKE_LANES_OPTIONS})
 endif()
 set(isa_dir ${CMAKE_CURRENT_LIST_DIR})
 target_sources(minke_kernels PRIVATE ${isa_dir}/isa_scalar.cc ${isa_dir}/isa_peak_scalar.cc)
