@@ -24,7 +24,8 @@ constexpr double kShareOfTiles = 0.165, kShareOfTilesIn32 = 0.055;
 /// the same processor. 0: as fast as they are read.
 double decoding_rate(formats::DType dtype, kernels::Isa isa) {
   using formats::DType;
-  const bool bytes = isa == kernels::Isa::amx;  // K-quants become bytes there (Granite Rapids class)
+  const bool bytes =
+      isa == kernels::Isa::amx;  // K-quants become bytes there: Q4_K and Q6_K as measured (Granite Rapids class)
   switch (dtype) {
     case DType::q2_k:
     case DType::q4_k:

@@ -13,7 +13,8 @@ namespace {
 template <typename T>
 T* allocate(std::size_t rows, std::size_t cols, std::uint64_t count) {
   const std::uint64_t bytes = base::checked_mul(count == 0 ? 1 : count, sizeof(T), "activations");
-  void* const memory = std::aligned_alloc(64, (static_cast<std::size_t>(bytes) + 63) / 64 * 64);
+  const std::uint64_t whole_lines = base::checked_add(bytes, 63, "activations") / 64 * 64;
+  void* const memory = std::aligned_alloc(64, static_cast<std::size_t>(whole_lines));
   if (memory == nullptr)
     throw base::Error(base::ErrorCode::out_of_memory,
                       base::cat("could not get ", bytes, " bytes for ", rows, " rows of ", cols, " activations"),

@@ -190,7 +190,7 @@ class BlockTiles {
     if (now.soon != nullptr) fetch_rows<8 * kStep, 8 * kStep + 8>(now);
   }
 
-  /// `before`: the piece that is scaled meanwhile, in one go: spread among the products it is 10 % slower.
+  /// `before`: the pass that is scaled meanwhile, in one go: spread among the products it is 10 % slower.
   template <bool kBoth>
   [[gnu::noinline]] void multiply_rows(const Pass& now, const Pass& before) {
     step<0, kBoth>(now, before);

@@ -49,7 +49,7 @@ struct ByteScales {
     if constexpr (!C::kOffset)
       peak = Simd::max_magnitude(Simd::mul(reach, peak), Simd::set1(minke::kernels::kSmallestPeak));
     const Simd::F inverse = Simd::div(Simd::set1(minke::kernels::kBytePeak), peak);
-    // What is not finite stays so.
+    // What is not finite stays so: packing refuses it, but a tiled file may hold any bits.
     unit = Simd::fma(scales.d, Simd::zero(), Simd::mul(peak, Simd::set1(1.0F / 127)));
     if constexpr (C::kOffset) unit = Simd::fma(scales.m, Simd::zero(), unit);
     const Simd::F d = Simd::mul(scales.d, inverse);
