@@ -58,12 +58,14 @@ std::string missing_here(Isa isa) {
     need(__builtin_cpu_supports("avx512vnni") != 0, "AVX512_VNNI");
   }
   if (isa == Isa::amx) {
-    // Leaf 7, EDX: bit 24 the tiles, bit 25 their integer products. Clang 16 has no names for them.
+    need(__builtin_cpu_supports("avx512bf16") != 0, "AVX512_BF16");
+    // Leaf 7, EDX: bit 24 the tiles, 25 their integer products, 22 those of BF16. Clang 16 has no names for them.
     const bool known = __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0;
-    const bool tiles = known && (edx >> 24 & 1U) != 0, products = known && (edx >> 25 & 1U) != 0;
-    missing.need(tiles, "AMX-TILE");
-    missing.need(products, "AMX-INT8");
-    if (tiles && products) missing.need(may_use_tiles(), "the kernel's permission to use AMX");
+    const auto has = [&](unsigned bit) { return known && (edx >> bit & 1U) != 0; };
+    missing.need(has(24), "AMX-TILE");
+    missing.need(has(25), "AMX-INT8");
+    missing.need(has(22), "AMX-BF16");
+    if (has(24) && has(25) && has(22)) missing.need(may_use_tiles(), "the kernel's permission to use AMX");
   }
   return missing.text();
 }
@@ -73,6 +75,7 @@ KernelTable with_tiles(KernelTable table) {
   table.linear_bytes = kAmxTable.linear_bytes;
   table.linear_blocks = kAmxTable.linear_blocks;
   table.quantize_block = kAmxTable.quantize_block;
+  table.attention_bf16 = kAmxTable.attention_bf16;
   return table;
 }
 

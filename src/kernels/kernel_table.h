@@ -102,6 +102,10 @@ struct KernelTable {
 
   // elementwise.inl, attention.inl
   RowKernels rows;
+
+  /// attention_tiles.inl: as rows.attention over KvType::bf16, with queries and weights rounded to BF16, too; null where
+  /// vectors are the faster ones.
+  void (*attention_bf16)(const AttentionTask& task) noexcept = nullptr;
 };
 
 /// What matrix tiles replace in the table of the vectors beside them.
@@ -110,6 +114,7 @@ struct TilesTable {
   void (*linear_bytes)(const LinearTask& task) noexcept;
   void (*linear_blocks)(const LinearTask& task) noexcept;
   void (*quantize_block)(const float* x, ActivationLine* out, std::size_t stride, BlockTail* tail) noexcept;
+  void (*attention_bf16)(const AttentionTask& task) noexcept;
 };
 
 extern const KernelTable kScalarTable;

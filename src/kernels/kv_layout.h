@@ -57,7 +57,9 @@ enum class KvForm {
 
 /// One attention layer's part of a block; bf16 is rounded to nearest even.
 /// heads: keys are stored transposed ([kv_heads][k_dim][64]) so that a score is one lane per token; values as
-/// [kv_heads][64][v_stride] so that an output is one lane per channel: neither sum ever crosses lanes.
+/// [kv_heads][64][v_stride] so that an output is one lane per channel: neither sum ever crosses lanes. In bf16 two
+/// neighbours of what a sum runs over lie in each lane, as matrix tiles read them and vectors like to: keys
+/// [kv_heads][k_dim / 2][64][2], a last odd channel beside zeros, values [kv_heads][32][v_stride][2].
 /// latent: [64][k_stride], kv_heads is 1; a score sums over sixteen lanes, an output is one lane per channel.
 ///
 /// q8 has the scales behind the integers: of keys [kv_heads][groups][64] bf16, then of values [kv_heads][64] fp32; of
@@ -73,11 +75,13 @@ struct KvLayout {
 
   /// v_dim padded (with zeros) to whole vectors of 16 lanes.
   std::size_t v_stride() const noexcept { return (v_dim + 15) / 16 * 16; }
+  /// Channels of a stored key (heads): bf16 has an even number of them.
+  std::size_t k_channels() const noexcept { return type == KvType::bf16 ? (k_dim + 1) / 2 * 2 : k_dim; }
   /// k_dim padded likewise (latent).
   std::size_t k_stride() const noexcept { return (k_dim + 15) / 16 * 16; }
   std::size_t element_bytes() const noexcept { return type == KvType::f32 ? 4 : type == KvType::bf16 ? 2 : 1; }
   std::size_t key_bytes() const noexcept {
-    return kv_heads * (form == KvForm::latent ? k_stride() : k_dim) * kKvBlock * element_bytes();
+    return kv_heads * (form == KvForm::latent ? k_stride() : k_channels()) * kKvBlock * element_bytes();
   }
   std::size_t value_bytes() const noexcept {
     return form == KvForm::latent ? 0 : kv_heads * v_stride() * kKvBlock * element_bytes();

@@ -28,7 +28,7 @@ void convert(float x, std::uint16_t& out) { out = to_bf16(x); }
 
 /// Where one kv head's keys and values start in a block.
 std::size_t key_offset(const KvLayout& layout, std::size_t layer_offset, std::size_t kv_head) {
-  return layer_offset + kv_head * layout.k_dim * kKvBlock * layout.element_bytes();
+  return layer_offset + kv_head * layout.k_channels() * kKvBlock * layout.element_bytes();
 }
 std::size_t value_offset(const KvLayout& layout, std::size_t layer_offset, std::size_t kv_head) {
   return layer_offset + layout.key_bytes() + kv_head * layout.v_stride() * kKvBlock * layout.element_bytes();
@@ -45,8 +45,8 @@ std::size_t value_scales_offset(const KvLayout& layout, std::size_t layer_offset
 
 /// Rows that follow one another in one block, of one kv head.
 struct StoreRun {
-  std::byte* keys = nullptr;            // [k_dim][64]
-  std::byte* values = nullptr;          // [64][v_stride]
+  std::byte* keys = nullptr;            // as KvLayout says, of one kv head
+  std::byte* values = nullptr;
   std::uint16_t* key_scales = nullptr;  // q8: [groups][64] bf16
   float* value_scales = nullptr;        // q8: [64]
   std::size_t token = 0, count = 0;
@@ -56,16 +56,30 @@ struct StoreRun {
   std::size_t ldv = 0;
 };
 
-template <typename T>
-void store_run(const KvLayout& layout, const StoreRun& run) {
-  T* keys = reinterpret_cast<T*>(run.keys) + run.token;
+void store_run_f32(const KvLayout& layout, const StoreRun& run) {
+  float* keys = reinterpret_cast<float*>(run.keys) + run.token;
   for (std::size_t d = 0; d < layout.k_dim; ++d)
-    for (std::size_t t = 0; t < run.count; ++t) convert(run.k[t * run.ldk + d], keys[d * kKvBlock + t]);
-  T* values = reinterpret_cast<T*>(run.values) + run.token * layout.v_stride();
+    for (std::size_t t = 0; t < run.count; ++t) keys[d * kKvBlock + t] = run.k[t * run.ldk + d];
+  float* values = reinterpret_cast<float*>(run.values) + run.token * layout.v_stride();
   for (std::size_t t = 0; t < run.count; ++t, values += layout.v_stride()) {
+    std::copy_n(run.v + t * run.ldv, layout.v_dim, values);
+    std::fill(values + layout.v_dim, values + layout.v_stride(), 0.0f);
+  }
+}
+
+void store_run_bf16(const KvLayout& layout, const StoreRun& run) {
+  auto* keys = reinterpret_cast<std::uint16_t*>(run.keys) + 2 * run.token;
+  for (std::size_t d = 0; d < layout.k_channels(); ++d) {
+    std::uint16_t* to = keys + d / 2 * 2 * kKvBlock + d % 2;
+    for (std::size_t t = 0; t < run.count; ++t) to[2 * t] = d < layout.k_dim ? to_bf16(run.k[t * run.ldk + d]) : std::uint16_t{0};
+  }
+  const std::size_t stride = layout.v_stride();
+  for (std::size_t t = 0; t < run.count; ++t) {
+    const std::size_t token = run.token + t;
+    auto* values = reinterpret_cast<std::uint16_t*>(run.values) + token / 2 * 2 * stride + token % 2;
     const float* v = run.v + t * run.ldv;
-    for (std::size_t d = 0; d < layout.v_dim; ++d) convert(v[d], values[d]);
-    for (std::size_t d = layout.v_dim; d < layout.v_stride(); ++d) values[d] = 0;
+    for (std::size_t d = 0; d < layout.v_dim; ++d) values[2 * d] = to_bf16(v[d]);
+    for (std::size_t d = layout.v_dim; d < stride; ++d) values[2 * d] = 0;
   }
 }
 
@@ -218,7 +232,7 @@ void Ops::store_kv(const KvLayout& layout, std::size_t layer_offset, std::span<c
         run.value_scales = reinterpret_cast<float*>(block + value_scales_offset(layout, layer_offset, head));
         store_run_q8(layout, run);
       } else {
-        layout.type == KvType::f32 ? store_run<float>(layout, run) : store_run<std::uint16_t>(layout, run);
+        layout.type == KvType::f32 ? store_run_f32(layout, run) : store_run_bf16(layout, run);
       }
       row += run.count;
     }
@@ -277,6 +291,10 @@ void Ops::attention(const KvLayout& layout, std::size_t layer_offset, std::span<
   const Cut cut = cut_tasks(shape, serial ? 1 : pool_->size());
   const std::size_t part_head = cut.splits * record_floats(layout);
 
+  const bool halves = layout.type == KvType::bf16 && numerics_ == Numerics::fast && table_->attention_bf16 != nullptr;
+  const auto kernel = latent   ? table_->rows.attention_latent
+                      : halves ? table_->attention_bf16
+                               : table_->rows.attention;
   const auto run_task = [&](std::size_t index) {
     const std::size_t split = index % cut.splits;
     // Later rows first: in a prompt they see the most, and a long task begun last leaves the others waiting.
@@ -315,7 +333,7 @@ void Ops::attention(const KvLayout& layout, std::size_t layer_offset, std::span<
       task.q = q + row * ldq + head * q_stride;
       task.out = out + row * ldo + head * layout.v_dim;
       if (cut.splits > 1) task.parts = parts.data() + row * task.part_row + head * part_head;
-      latent ? table_->rows.attention_latent(task) : table_->rows.attention(task);
+      kernel(task);
     }
   };
   const std::size_t tasks = cut.chunks * layout.kv_heads * cut.parts * cut.splits;

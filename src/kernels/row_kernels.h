@@ -20,8 +20,8 @@ inline constexpr std::size_t kAttentionPartHead = 32;
 /// Some rows of one sequence, and some heads that read the same kv head.
 struct AttentionTask {
   const std::byte* const* blocks = nullptr;  ///< of the sequence
-  std::size_t key_offset = 0;                ///< bytes from a block's start to [k_dim][64]
-  std::size_t value_offset = 0;              ///< bytes from a block's start to [64][v_stride]
+  std::size_t key_offset = 0;                ///< bytes from a block's start to the keys (KvLayout)
+  std::size_t value_offset = 0;              ///< bytes from a block's start to the values
   std::size_t k_dim = 0, v_dim = 0, v_stride = 0;
   KvType type = KvType::f32;
   std::size_t key_scales = 0, value_scales = 0;  ///< q8: bytes from a block's start to the scales (KvLayout)

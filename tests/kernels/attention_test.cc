@@ -581,11 +581,16 @@ TEST(StoreKv, WritesItsElementsAndNothingElse) {
       };
       for (const RowRef& row : rows)
         for (std::size_t h = 0; h < shape.kv_heads && row.position / 64 == b; ++h) {
-          const std::size_t t = row.position % 64, values = shape.kv_heads * shape.k_dim * 64;
-          for (std::size_t d = 0; d < shape.k_dim; ++d)
-            put((h * shape.k_dim + d) * 64 + t, cache.k(0)[(row.position * shape.kv_heads + h) * shape.k_dim + d]);
+          const std::size_t t = row.position % 64, channels = size == 2 ? (shape.k_dim + 1) / 2 * 2 : shape.k_dim;
+          const std::size_t values = shape.kv_heads * channels * 64;
+          // Element (i, j) of [..][n], in bf16 with neighbours along i side by side.
+          const auto at = [&](std::size_t i, std::size_t j, std::size_t n) {
+            return size == 2 ? (i / 2 * n + j) * 2 + i % 2 : i * n + j;
+          };
+          for (std::size_t d = 0; d < channels; ++d)
+            put(h * channels * 64 + at(d, t, 64), d >= shape.k_dim ? 0.0f : cache.k(0)[(row.position * shape.kv_heads + h) * shape.k_dim + d]);
           for (std::size_t d = 0; d < layout.v_stride(); ++d)
-            put(values + (h * 64 + t) * layout.v_stride() + d,
+            put(values + h * 64 * layout.v_stride() + at(t, d, layout.v_stride()),
                 d < shape.v_dim ? cache.v(0)[(row.position * shape.kv_heads + h) * shape.v_dim + d] : 0.0f);
         }
       ASSERT_EQ(std::memcmp(block, expected.data(), total), 0) << "block " << b;
@@ -607,11 +612,11 @@ TEST(StoreKv, Bf16RoundsToNearestEvenAndKeepsNan) {
   const auto* stored = reinterpret_cast<const std::uint16_t*>(cache.block(0, 0) + Cache::kBefore);
   const auto widen = [](std::uint16_t x) { return std::bit_cast<float>(std::uint32_t{x} << 16); };
   for (std::size_t i = 0; i < values.size(); ++i)
-    EXPECT_EQ(widen(stored[i * 64]), round_to_bf16(values[i])) << values[i];
-  EXPECT_EQ(widen(stored[64]), 1.0f);
-  EXPECT_EQ(widen(stored[2 * 64]), 1.015625f);
+    EXPECT_EQ(widen(stored[i / 2 * 128 + i % 2]), round_to_bf16(values[i])) << values[i];
+  EXPECT_EQ(widen(stored[1]), 1.0f);
+  EXPECT_EQ(widen(stored[128]), 1.015625f);
   EXPECT_TRUE(std::isnan(widen(stored[values.size() * 64])));
-  EXPECT_TRUE(std::isnan(widen(stored[values.size() * 64 + 1])));
+  EXPECT_TRUE(std::isnan(widen(stored[values.size() * 64 + 2])));
 }
 
 TEST(AttentionShape, RefusesWhatItCannotServe) {

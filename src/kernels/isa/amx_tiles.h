@@ -5,7 +5,10 @@
 // alone.
 #pragma once
 
+#include <immintrin.h>
+
 #include <cstddef>
+#include <cstdint>
 
 #include "kernels/isa/tile_config.h"
 
@@ -34,6 +37,24 @@ class AmxTiles {
   template <int kTo, int kA, int kB>
   void add_products() {
     __asm__ volatile("tdpbssd %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(kTo), "i"(kA), "i"(kB));
+  }
+  /// kTo[m][n] += sum of kA[m][2 k + i] * kB[k][2 n + i], BF16, in fp32: even inner indices and odd ones each by fused
+  /// multiply-adds from zero, then their sum, added. Subnormals are zero.
+  template <int kTo, int kA, int kB>
+  void add_bf16_products() {
+    __asm__ volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(kTo), "i"(kA), "i"(kB));
+  }
+
+  /// 32 numbers as BF16: to nearest even; subnormals become zero.
+  static void round_bf16(__m512 first, __m512 second, std::uint16_t* to) {
+    const __m512bh halves = _mm512_cvtne2ps_pbh(second, first);
+    __builtin_memcpy(to, &halves, sizeof halves);
+  }
+  /// to[16][2] from a[16] and b[16].
+  static void interleave(const std::uint16_t* a, const std::uint16_t* b, std::uint16_t* to) {
+    const __m512i low = _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(a)));
+    const __m512i high = _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(b)));
+    _mm512_storeu_si512(to, _mm512_or_si512(low, _mm512_slli_epi32(high, 16)));
   }
 };
 

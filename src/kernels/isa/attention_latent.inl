@@ -73,7 +73,7 @@ void latent_scores_all(const float* const* q, std::size_t pairs, const T* latent
 template <typename T>
 void attend_latent_block(const AttentionTask& task, const T* latent, std::size_t block, std::size_t pairs,
                          AttentionScratch& scratch) {
-  count_tokens(task, block, pairs, scratch.state);
+  count_tokens(task, block, 1, pairs, scratch.state);
   std::size_t tokens = 0;
   for (std::size_t p = 0; p < pairs; ++p)
     if (scratch.state[p].tokens > tokens) tokens = scratch.state[p].tokens;
@@ -110,7 +110,7 @@ inline void widen(const AttentionTask& task, std::size_t block, const std::int8_
 template <typename T>
 [[gnu::noinline]] void attend_widened(const AttentionTask& task, AttentionScratch& scratch) {
   alignas(64) float wide[kKvBlock * minke::kernels::kMaxAttentionDim];
-  attend_splits(task, scratch, [&](std::size_t block, std::size_t) {
+  attend_splits<1>(task, scratch, [&](std::size_t block, std::size_t, std::size_t) {
     widen(task, block, reinterpret_cast<const T*>(task.blocks[block] + task.key_offset), wide);
     attend_latent_block(task, wide, block, task.rows * task.heads, scratch);
   });
@@ -121,7 +121,7 @@ void attention_latent(const AttentionTask& task) noexcept {
   const std::size_t pairs = task.rows * task.heads;
   if (task.type == KvType::q8) return attend_widened<std::int8_t>(task, scratch);
   if (task.type == KvType::bf16 && pairs >= kWidenPairs) return attend_widened<std::uint16_t>(task, scratch);
-  attend_splits(task, scratch, [&](std::size_t block, std::size_t) {
+  attend_splits<1>(task, scratch, [&](std::size_t block, std::size_t, std::size_t) {
     const std::byte* latent = task.blocks[block] + task.key_offset;
     if (task.type == KvType::bf16)
       attend_latent_block(task, reinterpret_cast<const std::uint16_t*>(latent), block, pairs, scratch);

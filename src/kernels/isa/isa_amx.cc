@@ -4,6 +4,9 @@
 
 // Only the products differ from AVX-512's; the rest is in isa_avx512.cc.
 // clang-format off
+#include "kernels/isa/exp.inl"
+#include "kernels/isa/attention_splits.inl"
+#include "kernels/isa/attention_tiles.inl"
 #include "kernels/isa/linear_rows.inl"
 #include "kernels/isa/linear_bytes.inl"
 #include "kernels/isa/linear_tiles.inl"
@@ -19,6 +22,7 @@ constinit const TilesTable kAmxTable = {
     .linear_bytes = &linear_bytes_on_tiles<AmxTiles, kAvx512Table>,
     .linear_blocks = &linear_blocks_on_tiles<AmxTiles>,
     .quantize_block = &quantize_block,
+    .attention_bf16 = &attention_on_tiles<AmxTiles, kAvx512Table>,
 };
 
 }  // namespace minke::kernels

@@ -5,6 +5,7 @@
 // clang-format off
 #include "kernels/isa/exp.inl"
 #include "kernels/isa/elementwise.inl"
+#include "kernels/isa/attention_splits.inl"
 #include "kernels/isa/attention.inl"
 #include "kernels/isa/attention_latent.inl"
 #include "kernels/isa/linear.inl"
