@@ -13,7 +13,9 @@ namespace {
 static_assert(std::endian::native == std::endian::little, "files are written without byte swapping");
 
 constexpr std::array<char, 8> kMagic = {'M', 'I', 'N', 'K', 'E', 'K', 'V', '\0'};
-constexpr std::uint32_t kVersion = 1;
+/// Raised whenever what lies in a block changes: its layout, or the arithmetic that computes it.
+/// 2: BF16 keys and values in pairs.
+constexpr std::uint32_t kVersion = 2;
 
 /// The file's first bytes, as they lie there. Every byte belongs to a field.
 struct Fields {

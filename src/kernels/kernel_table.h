@@ -103,8 +103,8 @@ struct KernelTable {
   // elementwise.inl, attention.inl
   RowKernels rows;
 
-  /// attention_tiles.inl: as rows.attention over KvType::bf16, with queries and weights rounded to BF16, too; null where
-  /// vectors are the faster ones.
+  /// attention_tiles.inl: as rows.attention over KvType::bf16, with queries and weights rounded to BF16, too; null
+  /// where vectors are the faster ones.
   void (*attention_bf16)(const AttentionTask& task) noexcept = nullptr;
 };
 

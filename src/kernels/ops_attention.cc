@@ -45,7 +45,7 @@ std::size_t value_scales_offset(const KvLayout& layout, std::size_t layer_offset
 
 /// Rows that follow one another in one block, of one kv head.
 struct StoreRun {
-  std::byte* keys = nullptr;            // as KvLayout says, of one kv head
+  std::byte* keys = nullptr;  // as KvLayout says, of one kv head
   std::byte* values = nullptr;
   std::uint16_t* key_scales = nullptr;  // q8: [groups][64] bf16
   float* value_scales = nullptr;        // q8: [64]
@@ -71,7 +71,8 @@ void store_run_bf16(const KvLayout& layout, const StoreRun& run) {
   auto* keys = reinterpret_cast<std::uint16_t*>(run.keys) + 2 * run.token;
   for (std::size_t d = 0; d < layout.k_channels(); ++d) {
     std::uint16_t* to = keys + d / 2 * 2 * kKvBlock + d % 2;
-    for (std::size_t t = 0; t < run.count; ++t) to[2 * t] = d < layout.k_dim ? to_bf16(run.k[t * run.ldk + d]) : std::uint16_t{0};
+    for (std::size_t t = 0; t < run.count; ++t)
+      to[2 * t] = d < layout.k_dim ? to_bf16(run.k[t * run.ldk + d]) : std::uint16_t{0};
   }
   const std::size_t stride = layout.v_stride();
   for (std::size_t t = 0; t < run.count; ++t) {
@@ -292,9 +293,7 @@ void Ops::attention(const KvLayout& layout, std::size_t layer_offset, std::span<
   const std::size_t part_head = cut.splits * record_floats(layout);
 
   const bool halves = layout.type == KvType::bf16 && numerics_ == Numerics::fast && table_->attention_bf16 != nullptr;
-  const auto kernel = latent   ? table_->rows.attention_latent
-                      : halves ? table_->attention_bf16
-                               : table_->rows.attention;
+  const auto kernel = latent ? table_->rows.attention_latent : halves ? table_->attention_bf16 : table_->rows.attention;
   const auto run_task = [&](std::size_t index) {
     const std::size_t split = index % cut.splits;
     // Later rows first: in a prompt they see the most, and a long task begun last leaves the others waiting.

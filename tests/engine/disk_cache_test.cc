@@ -60,7 +60,7 @@ TEST(DiskBlockFormat, HoldsWhatItWasGiven) {
   const DiskHeader header = disk_header(key_of(block), block.data);
   EXPECT_EQ(check_disk_block(header, block.data, key_of(block)), "");
   EXPECT_EQ(std::string(reinterpret_cast<const char*>(header.data()), 8), std::string("MINKEKV\0", 8));
-  EXPECT_EQ(header[8], std::byte{1}) << "version";
+  EXPECT_EQ(header[8], std::byte{2}) << "version";
   EXPECT_EQ(header[16], std::byte{0}) << "256 bytes: 0, 1, 0, ...";
   EXPECT_EQ(header[17], std::byte{1});
   EXPECT_EQ(std::memcmp(header.data() + 64, block.realm.data(), 32), 0);

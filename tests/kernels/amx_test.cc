@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <array>
 #include <cstdint>
 #include <cstring>
 #include <initializer_list>
@@ -23,7 +22,7 @@
 #include "kernels/isa/simd_scalar.h"
 #include "kernels/isa/linear_rows.inl"
 #include "kernels/isa/linear_bytes.inl"
-#include "kernels/isa/tile_config.h"
+#include "tiles_twin.h"
 #include "kernels/isa/linear_tiles.inl"
 #include "kernels/isa/linear_blocks.inl"
 #include "kernels/isa/quantize_block.inl"
@@ -32,66 +31,6 @@
 
 namespace minke::kernels {
 namespace {
-
-/// What AMX does (Intel SDM, volume 2: LDTILECFG, TILELOADD, TDPBSSD, TILESTORED), and refuses.
-class TilesTwin {
- public:
-  explicit TilesTwin(const TileConfig& config) : config_(config) {
-    require(config.palette == 1 && config.start_row == 0, "palette");
-    for (const std::uint8_t byte : config.reserved) require(byte == 0, "reserved bytes");
-    for (int tile = 0; tile < 16; ++tile) {
-      require((config.rows[tile] == 0) == (config.row_bytes[tile] == 0), "rows without bytes or bytes without rows");
-      require(config.rows[tile] <= (tile < 8 ? 16 : 0) && config.row_bytes[tile] <= 64, "size");
-    }
-  }
-
-  template <int kTile>
-  void zero() {
-    require(config_.rows[kTile] != 0, "a tile without shape");
-    tiles_[kTile] = {};
-  }
-  template <int kTile>
-  void load(const void* from, std::size_t stride) {
-    zero<kTile>();
-    for (std::size_t row = 0; row < config_.rows[kTile]; ++row)
-      std::memcpy(tiles_[kTile][row].data(), static_cast<const std::byte*>(from) + row * stride,
-                  config_.row_bytes[kTile]);
-  }
-  template <int kTile>
-  void store(void* to, std::size_t stride) {
-    require(config_.rows[kTile] != 0, "a tile without shape");
-    for (std::size_t row = 0; row < config_.rows[kTile]; ++row)
-      std::memcpy(static_cast<std::byte*>(to) + row * stride, tiles_[kTile][row].data(), config_.row_bytes[kTile]);
-  }
-  template <int kTo, int kA, int kB>
-  void add_products() {
-    require_fitting<kTo, kA, kB>();
-    for (std::size_t m = 0; m < config_.rows[kTo]; ++m)
-      for (std::size_t n = 0; n < config_.row_bytes[kTo] / 4; ++n) {
-        std::uint32_t sum;  // wraps, as the instruction does
-        std::memcpy(&sum, &tiles_[kTo][m][4 * n], 4);
-        for (std::size_t k = 0; k < config_.row_bytes[kA]; ++k) {
-          sum += static_cast<std::uint32_t>(tiles_[kA][m][k] * tiles_[kB][k / 4][4 * n + k % 4]);
-        }
-        std::memcpy(&tiles_[kTo][m][4 * n], &sum, 4);
-      }
-  }
-
- private:
-  template <int kTo, int kA, int kB>
-  void require_fitting() const {
-    require(config_.rows[kTo] == config_.rows[kA] && config_.rows[kTo] != 0, "rows of sum and first operand");
-    require(config_.row_bytes[kTo] == config_.row_bytes[kB], "columns of sum and second operand");
-    require(config_.row_bytes[kA] == 4 * config_.rows[kB], "the operands' inner sizes");
-  }
-  static void require(bool holds, const char* what) {
-    if (!holds) throw std::logic_error(what);  // the processor raises #UD or #GP; here a noexcept kernel ends the test
-  }
-
-  using Tile = std::array<std::array<std::int8_t, 64>, 16>;
-  TileConfig config_;
-  std::array<Tile, 8> tiles_{};
-};
 
 KernelTable twin_table() {
   KernelTable table = kernel_table(Isa::scalar);

@@ -1,7 +1,7 @@
 // The tiles of Intel AMX. Own assembly: GCC 12's _tile_loadconfig tells the compiler of 8 of the 64 bytes that it
 // reads, and its loads and stores of nothing, so that what they read may not have been written yet.
 //
-// tests/kernels/amx_test.cc has the same in plain C++, which says what each of these does. Included by isa_amx.cc
+// tests/kernels/tiles_twin.h has the same in plain C++, which says what each of these does. Included by isa_amx.cc
 // alone.
 #pragma once
 
@@ -49,12 +49,6 @@ class AmxTiles {
   static void round_bf16(__m512 first, __m512 second, std::uint16_t* to) {
     const __m512bh halves = _mm512_cvtne2ps_pbh(second, first);
     __builtin_memcpy(to, &halves, sizeof halves);
-  }
-  /// to[16][2] from a[16] and b[16].
-  static void interleave(const std::uint16_t* a, const std::uint16_t* b, std::uint16_t* to) {
-    const __m512i low = _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(a)));
-    const __m512i high = _mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(b)));
-    _mm512_storeu_si512(to, _mm512_or_si512(low, _mm512_slli_epi32(high, 16)));
   }
 };
 

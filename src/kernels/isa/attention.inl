@@ -224,8 +224,8 @@ void add_values(const AttentionTask& task, const T* values, std::size_t ldv, con
   }
 }
 
-/// One block's scores, weights and sums. `keys`, [k_dim / kPerElement][64], may be the cache's or a widened copy. Of what is read
-/// next `fetch` is fetched while the first tile reads the keys, `next` while the tiles read the values.
+/// One block's scores, weights and sums. `keys`, [k_dim / kPerElement][64], may be the cache's or a widened copy. Of
+/// what is read next `fetch` is fetched while the first tile reads the keys, `next` while the tiles read the values.
 template <typename K, typename V>
 void attend_block(const AttentionTask& task, std::size_t block, const K* keys, const char* fetch, const char* next,
                   std::size_t pairs, AttentionScratch& scratch) {

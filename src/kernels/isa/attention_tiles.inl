@@ -132,7 +132,8 @@ inline Simd::F exp2_lanes(Simd::F x) {
 }
 
 /// Scores s[blocks][64] of a pair that sees some of them -> weights 2^(log2(e) (scale s - max)) in BF16, 0 beyond the
-/// pair's tokens; updates its state. The sum is that of the weights before they are rounded.
+/// pair's tokens; updates its state. The sum is that of the weights as rounded: what
+/// they have in common of their errors then cancels.
 template <typename Tiles>
 inline void weigh_blocks(float scale, float* s, std::size_t blocks, PairState& state, std::uint16_t* weights) {
   constexpr float kLog2E = 0x1.715476p+0f;
@@ -149,8 +150,8 @@ inline void weigh_blocks(float scale, float* s, std::size_t blocks, PairState& s
   for (std::size_t t = 0; t < seen; t += 32) {
     const Simd::F first = exp2_lanes(Simd::fma(scaled(t), log2e, shift));
     const Simd::F second = exp2_lanes(Simd::fma(scaled(t + 16), log2e, shift));
-    sum = Simd::add(sum, Simd::add(first, second));
     Tiles::round_bf16(first, second, weights + t);
+    sum = Simd::add(sum, Simd::add(Simd::load_bf16(weights + t), Simd::load_bf16(weights + t + 16)));
   }
   for (std::size_t t = seen; t < blocks * kKvBlock; t += 32) Tiles::round_bf16(Simd::zero(), Simd::zero(), weights + t);
   Simd::F rescale = Simd::set1(1);
