@@ -34,6 +34,10 @@ Activations::Activations(std::size_t rows, std::size_t cols) : impl_(std::make_u
   const std::uint64_t blocks = base::checked_mul(rows, cols / kActivationBlock, "activations");
   const std::uint64_t lines = base::checked_mul(blocks, kBlockLines, "activations");
   impl_->lines.reset(allocate<ActivationLine>(rows, cols, base::checked_add(lines, kActivationRows, "activations")));
+  const std::uint64_t all_blocks = cols / kActivationBlock + (cols % kActivationBlock != 0 ? 1 : 0);
+  const std::uint64_t halves =
+      base::checked_mul(base::checked_mul(rows, all_blocks, "activations"), kHalfLines, "activations");
+  impl_->halves.reset(allocate<ActivationLine>(rows, cols, base::checked_add(halves, kActivationRows, "activations")));
   impl_->tails.reset(allocate<BlockTail>(rows, cols, base::checked_add(blocks, kActivationRows, "activations")));
 }
 

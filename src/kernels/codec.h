@@ -208,6 +208,11 @@ inline constexpr CodecSpec kCodecs[] = {
 /// Whether 256 inputs share one float, the rest of their scales being integers.
 constexpr bool has_integer_blocks(const CodecSpec& spec) { return spec.block == 256; }
 
+/// Whether matrix tiles multiply a type in BF16.
+constexpr bool multiplies_as_halves(formats::DType dtype) {
+  return dtype == formats::DType::bf16 || dtype == formats::DType::f8_e4m3;
+}
+
 /// What a stored integer (or code) multiplies its scale by.
 constexpr int code_value(const CodecSpec& spec, std::uint8_t q) {
   return (spec.codebook == Codebook::none ? q : kCodebooks[static_cast<std::size_t>(spec.codebook)].v[q]) - spec.zero;

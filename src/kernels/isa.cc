@@ -59,6 +59,7 @@ std::string missing_here(Isa isa) {
   }
   if (isa == Isa::amx) {
     need(__builtin_cpu_supports("avx512bf16") != 0, "AVX512_BF16");
+    need(__builtin_cpu_supports("avx512vbmi") != 0, "AVX512_VBMI");
     // Leaf 7, EDX: bit 24 the tiles, 25 their integer products, 22 those of BF16. Clang 16 has no names for them.
     const bool known = __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0;
     const auto has = [&](unsigned bit) { return known && (edx >> bit & 1U) != 0; };
@@ -75,6 +76,8 @@ KernelTable with_tiles(KernelTable table) {
   table.linear_bytes = kAmxTable.linear_bytes;
   table.linear_blocks = kAmxTable.linear_blocks;
   table.quantize_block = kAmxTable.quantize_block;
+  table.linear_halves = kAmxTable.linear_halves;
+  table.round_halves = kAmxTable.round_halves;
   table.attention_bf16 = kAmxTable.attention_bf16;
   return table;
 }

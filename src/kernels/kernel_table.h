@@ -39,6 +39,10 @@ struct alignas(64) ActivationLine {
   std::byte bytes[64];
 };
 inline constexpr std::size_t kActivationBlock = 256, kBlockLines = 4;
+/// Where a table has linear_halves, likewise 256 activations in BF16 in eight lines; behind the last input zeros to the
+/// end of its line.
+inline constexpr std::size_t kHalfLines = 8;
+
 /// What is one for all 256.
 struct BlockTail {
   float scale;                 ///< max |x| / 127; NaN when an x is not finite
@@ -68,6 +72,7 @@ struct LinearTask {
   const ActivationLine* lines = nullptr;    ///< linear_blocks: [cols / 256][line_rows / 16][4][16], at the first row
   const BlockTail* tails = nullptr;         ///< [cols / 256][line_rows], at the first row
   std::size_t line_rows = 0;                ///< rows of which these are some
+  const ActivationLine* halves = nullptr;   ///< linear_halves: as lines, kHalfLines of each 256 or fewer inputs
   std::size_t fetch_ahead = 0;              ///< KernelTable::fetch_ahead
 };
 
@@ -100,6 +105,15 @@ struct KernelTable {
   /// 256 values of one row; line l is written at out[l * stride].
   void (*quantize_block)(const float* x, ActivationLine* out, std::size_t stride, BlockTail* tail) noexcept = nullptr;
 
+  // linear_half_tiles.inl, linear_f8_tiles.inl; null where the others are the faster ones.
+  /// For types with multiplies_as_halves(): activations are rounded to BF16, subnormals to zero. Per output, from 0,
+  /// for each 32 inputs in ascending order (behind the last, zeros): acc += even + odd, each of which is t = fma(x, w,
+  /// t) from 0 over the even or odd ones of them in ascending order; what is subnormal is zero throughout. FP8 weights
+  /// enter without their scales, acc of each 128 inputs from 0; then total = fma(acc, scale, total). Then the bias.
+  void (*linear_halves)(const LinearTask& task) noexcept = nullptr;
+  /// `cols` values of one row, a block's at most; the line of inputs 32 i is written at out[i * stride].
+  void (*round_halves)(const float* x, std::size_t cols, ActivationLine* out, std::size_t stride) noexcept = nullptr;
+
   // elementwise.inl, attention.inl
   RowKernels rows;
 
@@ -114,6 +128,8 @@ struct TilesTable {
   void (*linear_bytes)(const LinearTask& task) noexcept;
   void (*linear_blocks)(const LinearTask& task) noexcept;
   void (*quantize_block)(const float* x, ActivationLine* out, std::size_t stride, BlockTail* tail) noexcept;
+  void (*linear_halves)(const LinearTask& task) noexcept;
+  void (*round_halves)(const float* x, std::size_t cols, ActivationLine* out, std::size_t stride) noexcept;
   void (*attention_bf16)(const AttentionTask& task) noexcept;
 };
 

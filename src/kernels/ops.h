@@ -32,9 +32,10 @@ class Activations {
   std::unique_ptr<Impl> impl_;
 };
 
-/// In which forms products read activations besides as floats: int8 groups of 32, int8 blocks of 256 (kernel_table.h).
+/// In which forms products read activations besides as floats: int8 groups of 32, int8 blocks of 256, BF16
+/// (kernel_table.h).
 struct ActivationForms {
-  bool groups = true, blocks = true;
+  bool groups = true, blocks = true, halves = true;
 };
 
 /// Rows of one product among several: `rows` rows at x, and their place among the rows of the whole set.
@@ -52,6 +53,7 @@ struct Product {
   const float* bias = nullptr;  ///< [outputs] or null
   float* y = nullptr;           ///< [block.rows][ldy]
   std::size_t ldy = 0;
+  bool careful = false;        ///< weights that are not quantised meet fp32 activations on every instruction set
   std::size_t first_task = 0;  ///< Ops's own
 };
 
@@ -91,13 +93,13 @@ class Ops {
   /// What products of these weights will read; empty matrices do not count. Preparing less saves its time.
   template <typename... Weights>
   ActivationForms forms_for(const Weights&... weights) const {
-    ActivationForms forms{.groups = false, .blocks = false};
+    ActivationForms forms{.groups = false, .blocks = false, .halves = false};
     (add_reader(weights, forms), ...);
     return forms;
   }
 
   /// Reads x[rows][ldx] (cols used) into `out`: keeps the fp32 rows by reference (x must stay) and, in
-  /// `fast`, quantises each row to int8, in those of the forms that this instruction set has.
+  /// `fast`, rounds each row to those of the forms that this instruction set has.
   void prepare(const float* x, std::size_t rows, std::size_t cols, std::size_t ldx, Activations& out,
                ActivationForms forms = {}) const;
 
@@ -189,6 +191,7 @@ class Ops {
   void set_up(const RowBlock& block, std::size_t cols, std::size_t ldx, Activations& out, ActivationForms forms) const;
   void add_reader(const PackedMatrix& w, ActivationForms& forms) const noexcept;
   bool reads_blocks(const PackedMatrix& w) const noexcept;
+  bool reads_halves(const PackedMatrix& w) const noexcept;
   /// Columns [begin, end), begin a multiple of 32, of rows [row, row + rows) of a block, y its fp32 rows.
   void quantise(const RowBlock& block, std::size_t ldx, std::size_t row, std::size_t rows, std::size_t begin,
                 std::size_t end, Activations& out) const;

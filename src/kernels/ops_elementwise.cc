@@ -34,7 +34,7 @@ void Ops::add_norm_prepare(float* x, const float* delta, std::size_t rows, std::
                            float eps, float* y, Activations& out, ActivationForms forms) const {
   begin(y, rows, cols, cols, out, forms);
   const RowBlock block{.x = y, .first = 0, .rows = rows};
-  const bool quantises = out.impl_->in_groups || out.impl_->in_blocks;
+  const bool quantises = out.impl_->prepared();
   for_rows(*pool_, rows, cols, [&](std::size_t first, std::size_t last) {
     for (std::size_t r = first; r < last; ++r) {
       if (delta != nullptr) table_->rows.add(x + r * cols, delta + r * cols, cols);

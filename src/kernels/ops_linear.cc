@@ -29,7 +29,7 @@ void Ops::prepare(std::span<const RowBlock> blocks, std::size_t cols, std::size_
   const std::size_t rows = blocks.empty() ? 0 : blocks.back().first + blocks.back().rows;
   assert(rows <= a.max_rows && groups <= a.max_groups && ldx >= cols);
   set_up(blocks.empty() ? RowBlock{} : blocks.front(), cols, ldx, out, forms);
-  if (!a.in_groups && !a.in_blocks) return;
+  if (!a.prepared()) return;
 
   if (rows * groups <= kGroupsPerTask) {
     for (const RowBlock& block : blocks) quantise(block, ldx, 0, block.rows, 0, cols, out);
@@ -54,6 +54,7 @@ void Ops::set_up(const RowBlock& block, std::size_t cols, std::size_t ldx, Activ
   const bool fast = numerics_ == Numerics::fast;
   a.in_groups = fast && forms.groups;
   a.in_blocks = fast && forms.blocks && table_->linear_blocks != nullptr && cols % kActivationBlock == 0;
+  a.in_halves = fast && forms.halves && table_->linear_halves != nullptr;
 }
 
 void Ops::quantise(const RowBlock& block, std::size_t ldx, std::size_t row, std::size_t rows, std::size_t begin,
@@ -67,6 +68,14 @@ void Ops::quantise(const RowBlock& block, std::size_t ldx, std::size_t row, std:
     if (a.in_groups)
       table_->quantize_row(block.x + r * ldx + begin, end - begin,
                            to + first * groups + begin / kGroupInputs * stride + (r - first), stride);
+    if (a.in_halves)
+      for (std::size_t c = begin, next; c < end; c = next) {
+        next = std::min(end, (c / kActivationBlock + 1) * kActivationBlock);
+        table_->round_halves(block.x + r * ldx + c, next - c,
+                             a.halves_at(block.first, block.rows, first, c / kActivationBlock) +
+                                 c % kActivationBlock / kGroupInputs * stride + (r - first),
+                             stride);
+      }
     if (a.in_blocks)
       for (std::size_t c = begin; c < end; c += kActivationBlock)
         table_->quantize_block(block.x + r * ldx + c,
@@ -102,7 +111,7 @@ void Ops::linear_task(const Product& product, std::size_t tile, std::size_t tile
   task.ldx = a.ldx;
   task.fetch_ahead = table_->fetch_ahead;
   task.groups = a.groups.get() + (product.block.first + row) * groups;
-  if (reads_floats(w)) return table_->linear_float(task);
+  if (reads_floats(w) || (product.careful && find_codec(w.dtype()) == nullptr)) return table_->linear_float(task);
   if (reads_blocks(w)) {
     assert(a.in_blocks);
     task.lines = a.lines_at(product.block.first, product.block.rows, row);
@@ -110,21 +119,33 @@ void Ops::linear_task(const Product& product, std::size_t tile, std::size_t tile
     task.line_rows = product.block.rows;
     return table_->linear_blocks(task);
   }
+  if (reads_halves(w)) {
+    assert(a.in_halves);
+    task.halves = a.halves_at(product.block.first, product.block.rows, row);
+    task.line_rows = product.block.rows;
+    return table_->linear_halves(task);
+  }
   assert(a.in_groups);
   table_->linear_bytes(task);
 }
 
 bool Ops::reads_floats(const PackedMatrix& w) const noexcept {
-  return numerics_ != Numerics::fast || find_codec(w.dtype()) == nullptr;
+  return numerics_ != Numerics::fast || (find_codec(w.dtype()) == nullptr && !reads_halves(w));
+}
+
+bool Ops::reads_halves(const PackedMatrix& w) const noexcept {
+  return numerics_ == Numerics::fast && table_->linear_halves != nullptr && multiplies_as_halves(w.dtype());
 }
 
 bool Ops::reads_blocks(const PackedMatrix& w) const noexcept {
-  return !reads_floats(w) && table_->linear_blocks != nullptr && has_integer_blocks(*find_codec(w.dtype()));
+  const CodecSpec* codec = find_codec(w.dtype());
+  return numerics_ == Numerics::fast && table_->linear_blocks != nullptr && codec != nullptr &&
+         has_integer_blocks(*codec);
 }
 
 void Ops::add_reader(const PackedMatrix& w, ActivationForms& forms) const noexcept {
   if (w.empty() || reads_floats(w)) return;
-  (reads_blocks(w) ? forms.blocks : forms.groups) = true;
+  (reads_halves(w) ? forms.halves : reads_blocks(w) ? forms.blocks : forms.groups) = true;
 }
 
 Product Ops::product(const Activations& x, const PackedMatrix& w, const float* bias, float* y, std::size_t ldy) {

@@ -162,14 +162,14 @@ void Ops::gated_task(const GatedProduct& p, std::size_t tile, std::size_t tiles,
 void Ops::quantise_gated(const GatedProduct& p, std::size_t row, std::size_t rows, std::size_t begin,
                          std::size_t end) const {
   const RowBlock block{.x = p.y, .first = p.out_first, .rows = p.block.rows};
-  if (p.out->impl_->in_groups || p.out->impl_->in_blocks) quantise(block, p.ldy, row, rows, begin, end, *p.out);
+  if (p.out->impl_->prepared()) quantise(block, p.ldy, row, rows, begin, end, *p.out);
 }
 
 void Ops::gather(const Activations& from, std::span<const RowBlock> blocks, const std::uint32_t* sources, bool floats,
                  float* x, Activations& out) const {
   const Activations::Impl& a = *from.impl_;
   const std::size_t rows = blocks.empty() ? 0 : blocks.back().first + blocks.back().rows;
-  begin(x, rows, a.cols, a.cols, out, {.groups = a.in_groups, .blocks = a.in_blocks});
+  begin(x, rows, a.cols, a.cols, out, {.groups = a.in_groups, .blocks = a.in_blocks, .halves = a.in_halves});
   const std::size_t groups = divide_up(a.cols, kGroupInputs);
   const auto one_block = [&](std::size_t index) {
     const RowBlock& block = blocks[index];
@@ -185,6 +185,11 @@ void Ops::gather(const Activations& from, std::span<const RowBlock> blocks, cons
       const std::size_t stride = std::min(kActivationRows, block.rows - first);
       ActivationGroup* put = to + first * groups + (r - first);
       for (std::size_t g = 0; a.in_groups && g < groups; ++g) put[g * stride] = in[g * source_stride];
+      for (std::size_t g = 0; a.in_halves && g < groups; ++g) {
+        const std::size_t b = g / kHalfLines, l = g % kHalfLines;
+        out.impl_->halves_at(block.first, block.rows, first, b)[l * stride + (r - first)] =
+            a.halves_at(0, a.block.rows, source_first, b)[l * source_stride + (source - source_first)];
+      }
       if (!a.in_blocks) continue;
       for (std::size_t b = 0; b < a.blocks(); ++b) {
         const ActivationLine* line = a.lines_at(0, a.block.rows, source_first, b) + (source - source_first);

@@ -119,7 +119,10 @@ void feed_forward_moe(const StepContext& step, const MoeWeights& weights) {
   const MoeConfig& moe = step.config.feed_forward.moe;
   Workspace& ws = step.workspace;
   const MoeShape shape(step, moe);
-  step.ops.linear(ws.activations, weights.router.weight, nullptr, ws.plan.scores.data(), shape.experts);
+  kernels::Product scores =
+      kernels::Ops::product(ws.activations, weights.router.weight, nullptr, ws.plan.scores.data(), shape.experts);
+  scores.careful = true;  // rounding may choose another expert
+  step.ops.linear(std::span(&scores, 1));
   route_rows(step, weights, shape.rows, shape.experts, shape.top_k);
   assign_slots(ws.plan, shape.rows, shape.experts, shape.top_k);
   multiply_inner(step, weights, shape);

@@ -27,6 +27,8 @@
 #include "kernels/isa/linear_blocks.inl"
 #include "kernels/isa/quantize_block.inl"
 #include "kernels/isa/linear_block_tiles.inl"
+#include "kernels/isa/linear_half_tiles.inl"
+#include "kernels/isa/linear_f8_tiles.inl"
 // clang-format on
 
 namespace minke::kernels {
@@ -38,6 +40,8 @@ KernelTable twin_table() {
   table.linear_bytes = &linear_bytes_on_tiles<TilesTwin, kScalarTable>;
   table.linear_blocks = &linear_blocks_on_tiles<TilesTwin>;
   table.quantize_block = &quantize_block;
+  table.linear_halves = &linear_halves_on_tiles<TilesTwin>;
+  table.round_halves = &round_halves<TilesTwin>;
   return table;
 }
 
@@ -135,6 +139,22 @@ TEST(AmxTwin, EveryCodecAndRowCountGivesTheReferencesBits) {
       const Weights w(spec.dtype, 21, cols, 21 + cols);
       expect_reference(w, random_values(50 * cols, 8), {1, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 50}, 1);
     }
+  }
+}
+
+TEST(AmxTwin, Bf16AndFp8GiveTheReferencesBits) {
+  for (const DType type : {DType::bf16, DType::f8_e4m3}) {
+    for (const std::size_t cols : {1U, 5U, 31U, 32U, 33U, 96U, 130U, 255U, 256U, 300U, 513U}) {
+      const Weights w(type, 37, cols, 21 + cols);
+      std::vector<float> x = random_values(50 * cols, 8);
+      // Subnormals, of activations and of products, which tiles take for zeros.
+      for (std::size_t i = 0; i < x.size(); i += 3) x[i] *= i % 2 == 0 ? 1e-38F : 1e-36F;
+      expect_reference(w, x, {1, 3, 15, 16, 17, 31, 32, 33, 50}, 2);
+    }
+    // More rows than share widened weights, more inputs than a range of them.
+    const Weights w(type, 40, 2600, 6);
+    expect_reference(w, random_values(270 * w.cols, 4), {270}, 3);
+    expect_reference(w, random_values(270 * w.cols, 4), {270}, 1, false);
   }
 }
 

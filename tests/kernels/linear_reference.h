@@ -6,6 +6,8 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
+#include <span>
 #include <vector>
 
 #include "kernels/codec.h"
@@ -19,11 +21,15 @@ namespace minke::kernels::testing {
 struct Weights {
   Weights(formats::DType dtype, std::size_t n, std::size_t k, std::uint64_t seed)
       : type(dtype), rows(n), cols(k), raw(random_weights(dtype, n, k, seed)), pool(2) {
-    packed = PackedMatrix::pack({"w", type, rows, cols, raw, {}}, pool);
+    if (type == formats::DType::f8_e4m3) scales = random_values((rows + 127) / 128 * ((cols + 127) / 128), seed + 1);
+    packed = PackedMatrix::pack({"w", type, rows, cols, raw, {}, std::as_bytes(std::span(scales))}, pool);
   }
+  /// FP8's, of output n and input k.
+  float scale(std::size_t n, std::size_t k) const { return scales[n / 128 * ((cols + 127) / 128) + k / 128]; }
   formats::DType type;
   std::size_t rows, cols;
   std::vector<std::byte> raw;
+  std::vector<float> scales;
   base::ThreadPool pool;
   PackedMatrix packed;
 };
@@ -172,8 +178,44 @@ inline bool in_blocks(const KernelTable& table, formats::DType type) {
   return table.linear_blocks != nullptr && spec != nullptr && has_integer_blocks(*spec);
 }
 
+/// Subnormals are zero, with their sign.
+inline float normal(float x) { return std::fabs(x) < std::numeric_limits<float>::min() ? std::copysign(0.0F, x) : x; }
+
+/// To BF16 and back: the nearer neighbour, of two the even one.
+inline float to_half(float x) {
+  const auto bits = std::bit_cast<std::uint32_t>(normal(x));
+  return std::bit_cast<float>((bits + 0x7fffU + (bits >> 16 & 1U)) & 0xffff0000U);
+}
+
+/// y[n] of one row of x in `fast` where activations are BF16: what kernel_table.h states for linear_halves.
+inline std::vector<float> halves_reference(const Weights& w, const float* x, const float* bias) {
+  const bool scaled = w.type == formats::DType::f8_e4m3;
+  std::vector<float> y(w.rows), row(w.cols);
+  for (std::size_t n = 0; n < w.rows; ++n) {
+    w.packed.unpack_row(n, row);
+    float total = 0, sum = 0;
+    for (std::size_t first = 0; first < w.cols; first += 32) {
+      const std::size_t end = std::min(first + 32, w.cols);
+      float sums[2] = {};
+      for (std::size_t k = first; k < end; ++k) {
+        const float weight = scaled ? f8_to_float(static_cast<std::uint8_t>(w.raw[n * w.cols + k])) : row[k];
+        sums[k % 2] = normal(std::fma(to_half(x[k]), normal(weight), sums[k % 2]));
+      }
+      sum = normal(sum + normal(sums[0] + sums[1]));
+      if (!scaled || (end % 128 != 0 && end != w.cols)) continue;
+      total = std::fma(sum, w.scale(n, first), total);
+      sum = 0;
+    }
+    if (!scaled) total = sum;
+    y[n] = bias == nullptr ? total : total + bias[n];
+  }
+  return y;
+}
+
 inline std::vector<float> reference(const KernelTable& table, Numerics numerics, const Weights& w, const float* x,
                                     const float* bias) {
+  if (numerics == Numerics::fast && table.linear_halves != nullptr && multiplies_as_halves(w.type))
+    return halves_reference(w, x, bias);
   if (numerics != Numerics::fast || find_codec(w.type) == nullptr) return exact_reference(w, x, bias);
   return in_blocks(table, w.type) ? blocks_reference(w, x, bias) : fast_reference(w, x, bias);
 }

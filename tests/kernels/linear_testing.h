@@ -97,6 +97,7 @@ inline std::vector<std::byte> random_weights(formats::DType type, std::size_t ro
       std::memcpy(&bits, &values[i], 4);
       if (type == DType::bf16) bits >>= 16;
       if (type == DType::f16) bits = random_half(seed, i);
+      if (type == DType::f8_e4m3) bits = (bits & 0x7f) == 0x7f ? 0x38 : bits;  // no NaN
       std::memcpy(bytes.data() + i * t.block_bytes, &bits, t.block_bytes);
     }
     return bytes;

@@ -9,6 +9,7 @@
 #include <limits>
 #include <stdexcept>
 
+#include "kernels/codec.h"
 #include "kernels/isa/tile_config.h"
 
 namespace minke::kernels {
@@ -81,6 +82,13 @@ class TilesTwin {
       for (float& x : lanes->v) x = normal(x);
     Simd::store_bf16(to, first);
     Simd::store_bf16(to + 16, second);
+  }
+  /// FP8 (E4M3) weights [4 inputs][16] as BF16 [2][16][2 inputs].
+  static void widen_f8(const std::uint8_t* from, std::uint16_t* to) {
+    for (std::size_t input = 0; input < 4; ++input)
+      for (std::size_t output = 0; output < 16; ++output)
+        to[input / 2 * 32 + 2 * output + input % 2] =
+            static_cast<std::uint16_t>(std::bit_cast<std::uint32_t>(f8_to_float(from[16 * input + output])) >> 16);
   }
 
  private:

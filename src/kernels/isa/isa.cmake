@@ -28,7 +28,7 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   # The assembly in it is its own; Clang's assembler wants to be told all the same.
   target_sources(minke_kernels PRIVATE ${isa_dir}/isa_amx.cc ${isa_dir}/isa_peak_amx.cc)
   set_source_files_properties(${isa_dir}/isa_amx.cc ${isa_dir}/isa_peak_amx.cc PROPERTIES COMPILE_OPTIONS
-    "${isa_avx512_flags};-mavx512bf16;-mamx-tile;-mamx-int8;-mamx-bf16")
+    "${isa_avx512_flags};-mavx512bf16;-mavx512vbmi;-mamx-tile;-mamx-int8;-mamx-bf16")
 elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64|ARM64")
   # From plain Armv8.0 (Cortex-A72, Kunpeng 916, Phytium) on; dotprod: Cortex-A76, Neoverse N1, Kunpeng 920;
   # i8mm: Neoverse V1 and N2.

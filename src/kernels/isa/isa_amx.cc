@@ -13,6 +13,8 @@
 #include "kernels/isa/linear_blocks.inl"
 #include "kernels/isa/quantize_block.inl"
 #include "kernels/isa/linear_block_tiles.inl"
+#include "kernels/isa/linear_half_tiles.inl"
+#include "kernels/isa/linear_f8_tiles.inl"
 // clang-format on
 
 namespace minke::kernels {
@@ -22,6 +24,8 @@ constinit const TilesTable kAmxTable = {
     .linear_bytes = &linear_bytes_on_tiles<AmxTiles, kAvx512Table>,
     .linear_blocks = &linear_blocks_on_tiles<AmxTiles>,
     .quantize_block = &quantize_block,
+    .linear_halves = &linear_halves_on_tiles<AmxTiles>,
+    .round_halves = &round_halves<AmxTiles>,
     .attention_bf16 = &attention_on_tiles<AmxTiles, kAvx512Table>,
 };
 

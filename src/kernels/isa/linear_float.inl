@@ -49,21 +49,6 @@ void decode_pairs(const LinearTask& task, std::size_t tile, std::size_t first, s
   }
 }
 
-/// A tile's FP8 weights: for each input 16 bytes, then 16 scales for each kF8Block inputs.
-struct F8Tile {
-  const std::uint8_t* weights;
-  const float* scales;
-
-  F8Tile(const LinearTask& task, std::size_t tile)
-      : weights(task.tiles + tile * task.tile_bytes),
-        scales(reinterpret_cast<const float*>(weights + 16 * task.cols)) {}
-
-  /// 256 times the scale: the bytes are widened to a 256th of their value.
-  [[nodiscard]] Simd::F scale(std::size_t input) const {
-    return Simd::mul(Simd::load(scales + 16 * (input / minke::kernels::kF8Block)), Simd::set1(256.0F));
-  }
-};
-
 void decode_f8(const LinearTask& task, std::size_t tile, std::size_t first, std::size_t count, float (*out)[16]) {
   const F8Tile part(task, tile);
   const std::uint8_t* at = part.weights + 16 * first;

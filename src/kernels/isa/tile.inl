@@ -217,6 +217,21 @@ template <typename C>
   for (std::size_t i = 0; i < C::kGroupBytes; i += 64) __builtin_prefetch(planes + i);
 }
 
+/// A tile's FP8 weights: for each input 16 bytes, then 16 scales for each kF8Block inputs.
+struct F8Tile {
+  const std::uint8_t* weights;
+  const float* scales;
+
+  F8Tile(const LinearTask& task, std::size_t tile)
+      : weights(task.tiles + tile * task.tile_bytes),
+        scales(reinterpret_cast<const float*>(weights + 16 * task.cols)) {}
+
+  /// 256 times the scale: the bytes are widened to a 256th of their value.
+  [[nodiscard]] Simd::F scale(std::size_t input) const {
+    return Simd::mul(Simd::load(scales + 16 * (input / minke::kernels::kF8Block)), Simd::set1(256.0F));
+  }
+};
+
 inline void store_output(const LinearTask& task, std::size_t tile, std::size_t row, Simd::F sum) {
   float* y = task.y + row * task.ldy + 16 * tile;
   const std::size_t count = task.outputs - 16 * tile;
