@@ -16,9 +16,10 @@ constexpr double kShareOfReading = 0.97;
 /// Of the peak of products, what whole prompts of 512 tokens reach: 0.57 (1.5B, Q4_K_M) and 0.48 to 0.69
 /// (DeepSeek-V2-Lite's shape), on a Zen 4 with AVX-512 VNNI (docs/performance.md).
 constexpr double kShareOfPeak = 0.55;
-/// Likewise of matrix tiles (Granite Rapids class): 0.16 to 0.17 with blocks of 256 (1.5B, Q4_K_M), 0.05 to 0.06 with
-/// scales per 32 inputs (0.5B, mostly Q5_0).
-constexpr double kShareOfTiles = 0.165, kShareOfTilesIn32 = 0.055;
+/// Likewise of matrix tiles' 8-bit products (Granite Rapids class): 0.17 to 0.18 with blocks of 256 (1.5B, Q4_K_M), 0.05
+/// to 0.06 with scales per 32 inputs (0.5B, mostly Q5_0), 0.15 with weights of BF16 (0.5B), which FP8's products reach
+/// nine tenths of.
+constexpr double kShareOfTiles = 0.175, kShareOfTilesIn32 = 0.055, kShareOfHalves = 0.145;
 
 /// Weights per second that a thread multiplies with one row, of types whose decoding takes longer than reading them;
 /// the same processor. 0: as fast as they are read.
@@ -80,6 +81,9 @@ double prefill_speed(const models::ModelSizes& sizes, const models::DecoderConfi
   const models::TensorGroup* most = largest_group(sizes.groups);
   if (most == nullptr || products == 0) return 0;
   const ArithmeticLimit limit = arithmetic_limit(limits, most->dtype, numerics);
+  if (limits.isa == kernels::Isa::amx && numerics == kernels::Numerics::fast &&
+      kernels::multiplies_as_halves(most->dtype))
+    return kShareOfHalves * limits.peak.int8 / (2 * static_cast<double>(products));
   double share = kShareOfPeak;
   const kernels::CodecSpec* codec = kernels::find_codec(most->dtype);
   if (limits.isa == kernels::Isa::amx && codec != nullptr && limit.rate == limits.peak.int8)

@@ -118,6 +118,9 @@ class HalfWeights {
       const std::size_t count = steps - first < kHalfSteps ? steps - first : kHalfSteps;
       const HalfStep* w = at(tile, first, count, scratch_.w[0]);
       for (std::size_t step = 0; step < count; ++step) {
+        const char* ahead = reinterpret_cast<const char*>(w + step) + task_.fetch_ahead;
+#pragma GCC unroll 16
+        for (std::size_t line = 0; line < sizeof(HalfStep); line += 64) __builtin_prefetch(ahead + line);
         tiles.template load<kRows0>(half_line(task_, first + step), 64);
         tiles.template load<kWeights0>(w + step, 64);
         tiles.template add_bf16_products<kSum00, kRows0, kWeights0>();
