@@ -16,9 +16,9 @@ constexpr double kShareOfReading = 0.97;
 /// Of the peak of products, what whole prompts of 512 tokens reach: 0.57 (1.5B, Q4_K_M) and 0.48 to 0.69
 /// (DeepSeek-V2-Lite's shape), on a Zen 4 with AVX-512 VNNI (docs/performance.md).
 constexpr double kShareOfPeak = 0.55;
-/// Likewise of matrix tiles' 8-bit products (Granite Rapids class): 0.17 to 0.18 with blocks of 256 (1.5B, Q4_K_M), 0.05
-/// to 0.06 with scales per 32 inputs (0.5B, mostly Q5_0), 0.15 with weights of BF16 (0.5B), which FP8's products reach
-/// nine tenths of.
+/// Likewise of matrix tiles' 8-bit products (Granite Rapids class): 0.17 to 0.18 with blocks of 256 (1.5B, Q4_K_M),
+/// 0.05 to 0.06 with scales per 32 inputs (0.5B, mostly Q5_0), 0.15 with weights of BF16 (0.5B), which FP8's products
+/// reach nine tenths of.
 constexpr double kShareOfTiles = 0.175, kShareOfTilesIn32 = 0.055, kShareOfHalves = 0.145;
 
 /// Weights per second that a thread multiplies with one row, of types whose decoding takes longer than reading them;
