@@ -167,12 +167,15 @@ class Crowd {
 };
 
 Record Crowd::record(const engine::EngineInfo& info) const {
-  std::vector<double> first;
+  std::vector<double> first, per_token;
   std::size_t output = 0, cached = 0;
   for (const User& user : users_) {
     output += user.end.usage.output_tokens;
     cached += user.end.usage.cached_tokens;
     if (!user.tokens.empty()) first.push_back(1000 * seconds_between(user.submitted, user.tokens.front()));
+    if (user.tokens.size() > 1)
+      per_token.push_back(1000 * seconds_between(user.tokens.front(), user.tokens.back()) /
+                          static_cast<double>(user.tokens.size() - 1));
   }
   const double seconds = seconds_between(start_, end_);
   const std::vector<double> between = inter_token(start_, end_);
@@ -194,7 +197,8 @@ Record Crowd::record(const engine::EngineInfo& info) const {
   record.add("output_throughput", static_cast<double>(output) / seconds);
   record.add("total_throughput", static_cast<double>(output + settings_.users * settings_.prompt) / seconds);
   for (const auto& [name, values] :
-       {std::pair{"ttft", std::vector<double>(first)}, std::pair{"itl", std::vector<double>(between)}})
+       {std::pair{"ttft", std::vector<double>(first)}, std::pair{"tpot", std::vector<double>(per_token)},
+        std::pair{"itl", std::vector<double>(between)}})
     for (const auto& [part, share] : {std::pair{"median", 0.5}, std::pair{"p95", 0.95}, std::pair{"p99", 0.99}})
       record.add(base::cat(part, "_", name, "_ms"), percentile(values, share));
   record.add("cached_tokens", count(cached));
@@ -261,6 +265,8 @@ std::string crowd_table(const Record& record) {
   line("time to first token, median, ms", number("median_ttft_ms", 0));
   line("time to first token, 95 %, ms", number("p95_ttft_ms", 0));
   line("time to first token, 99 %, ms", number("p99_ttft_ms", 0));
+  line("per token after it, median, ms", number("median_tpot_ms", 1));
+  line("per token after it, 95 %, ms", number("p95_tpot_ms", 1));
   line("between tokens, median, ms", number("median_itl_ms", 1));
   line("between tokens, 95 %, ms", number("p95_itl_ms", 1));
   line("between tokens, 99 %, ms", number("p99_itl_ms", 1));

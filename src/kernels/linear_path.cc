@@ -8,7 +8,7 @@ std::string_view linear_path(Isa isa, formats::DType dtype, Numerics numerics) n
   const CodecSpec* codec = find_codec(dtype);
   const bool integers = codec != nullptr && numerics == Numerics::fast;
   if (isa == Isa::amx && numerics == Numerics::fast && multiplies_as_halves(dtype))
-    return "bf16: matrix tiles, weights and activations rounded to it";
+    return "bf16: matrix tiles, activations rounded to it";
   if (isa == Isa::amx && integers) {
     return has_integer_blocks(*codec) ? "int8: matrix tiles, 256 inputs a sum; up to 8 rows vpdpbusd"
                                       : "int8: matrix tiles, 32 inputs a sum; below 24 rows vpdpbusd";

@@ -35,7 +35,9 @@ TEST(BenchEngine, CountsWhatWasAsked) {
   EXPECT_GT(record->number("median_ttft_ms"), 0);
   EXPECT_LE(record->number("median_ttft_ms"), record->number("p95_ttft_ms"));
   EXPECT_LE(record->number("p95_ttft_ms"), record->number("p99_ttft_ms"));
-  EXPECT_GT(record->number("median_itl_ms"), 0);
+  EXPECT_GT(record->number("median_tpot_ms"), 0);
+  EXPECT_LE(record->number("median_tpot_ms"), record->number("p95_tpot_ms"));
+  EXPECT_GE(record->number("median_itl_ms"), 0) << "tokens guessed right come together";
   EXPECT_LE(record->number("median_itl_ms"), record->number("p95_itl_ms"));
   EXPECT_NE(crowd_table(*record).find("output tokens/s"), std::string::npos);
 }
