@@ -25,10 +25,11 @@ def numbers(text):
 
 
 class Model:
-    def __init__(self, lc, path):
+    def __init__(self, lc, path, repack=True):
         self.lc = lc
         params = lc.llama_model_default_params()
         params.n_gpu_layers = 0
+        params.use_extra_bufts = repack
         self.model = lc.llama_model_load_from_file(os.fsencode(path), params)
         if not self.model:
             sys.exit(f"llama.cpp cannot load {path}")
@@ -112,6 +113,8 @@ def parse():
     parser.add_argument("-b", dest="batch", type=int, default=2048, metavar="N")
     parser.add_argument("-ub", dest="ubatch", type=int, default=512, metavar="N")
     parser.add_argument("-fa", dest="flash", type=int, choices=[0, 1], default=1, help="flash attention")
+    parser.add_argument("--no-repack", action="store_true",
+                        help="weights as they are in the file (with AMX, DeepSeek-V2-Lite fails otherwise)")
     parser.add_argument("-o", dest="format", choices=["json"], default="json")
     return parser.parse_args()
 
@@ -123,7 +126,7 @@ def main():
     quiet = lc.llama_log_callback(lambda level, text, data: None)
     lc.llama_log_set(quiet, ctypes.c_void_p(0))
     arguments.version, arguments.cpu = lc.__version__, processor()
-    model = Model(lc, arguments.model)
+    model = Model(lc, arguments.model, not arguments.no_repack)
     tests = [(p, g, d) for d in arguments.depths
              for p, g in [(p, 0) for p in arguments.prompts if p] + [(0, g) for g in arguments.gens if g]]
     length = max((p + g + d for p, g, d in tests), default=1)
