@@ -1,5 +1,6 @@
-// Products of BF16 numbers on matrix tiles (Intel AMX, or the tests' twin of it): weights of BF16, and of FP8 widened
-// to it. Included after linear_block_tiles.inl by the files that have a Tiles type.
+// Products of BF16 activations on matrix tiles (Intel AMX, or the tests' twin of it): those with weights of BF16, and what
+// those with FP8 (linear_f8_tiles.inl) share with them. Included after linear_block_tiles.inl by the files that have a
+// Tiles type.
 //
 // Sums stay in the tiles from the first input to the last, 32 inputs a product in ascending order; for many rows they
 // wait in memory between blocks of inputs, which changes no bit of them.
@@ -11,8 +12,6 @@
 // activations, weights or sums (as long or longer), and sums that wait in the outputs.
 
 namespace {
-
-using minke::kernels::kF8Block;
 
 /// Inputs of one product; products whose weights are widened together: those of two tiles of outputs take 16 KiB.
 constexpr std::size_t kHalfInputs = 32, kHalfSteps = minke::kernels::kHalfLines;
