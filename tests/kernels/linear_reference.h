@@ -212,10 +212,14 @@ inline std::vector<float> halves_reference(const Weights& w, const float* x, con
   return y;
 }
 
+/// Whether a table multiplies a type in BF16.
+inline bool in_halves(const KernelTable& table, formats::DType type) {
+  return table.linear_halves != nullptr && multiplies_as_halves(type);
+}
+
 inline std::vector<float> reference(const KernelTable& table, Numerics numerics, const Weights& w, const float* x,
                                     const float* bias) {
-  if (numerics == Numerics::fast && table.linear_halves != nullptr && multiplies_as_halves(w.type))
-    return halves_reference(w, x, bias);
+  if (numerics == Numerics::fast && in_halves(table, w.type)) return halves_reference(w, x, bias);
   if (numerics != Numerics::fast || find_codec(w.type) == nullptr) return exact_reference(w, x, bias);
   return in_blocks(table, w.type) ? blocks_reference(w, x, bias) : fast_reference(w, x, bias);
 }

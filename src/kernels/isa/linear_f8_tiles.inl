@@ -148,13 +148,13 @@ class F8Weights {
       Simd::store(sums[row], Simd::fma(Simd::load(products[row]), scale, Simd::load(sums[row])));
   }
 
+  Simd::F scales_[kBlockScales][kPairTiles];
+  alignas(64) float products_[4][kActivationRows][16];
   const LinearTask& task_;
   HalfScratch& scratch_;
   std::size_t steps_ = 0;
-  bool begins_ = false;
-  Simd::F scales_[kBlockScales][kPairTiles];
   Pending pending_{};
-  alignas(64) float products_[4][kActivationRows][16];
+  bool begins_ = false;
 };
 
 template <typename Tiles>

@@ -1,6 +1,6 @@
-// Products of BF16 activations on matrix tiles (Intel AMX, or the tests' twin of it): those with weights of BF16, and what
-// those with FP8 (linear_f8_tiles.inl) share with them. Included after linear_block_tiles.inl by the files that have a
-// Tiles type.
+// Products of BF16 activations on matrix tiles (Intel AMX, or the tests' twin of it): those with weights of BF16, and
+// what those with FP8 (linear_f8_tiles.inl) share with them. Included after linear_block_tiles.inl by the files that
+// have a Tiles type.
 //
 // Sums stay in the tiles from the first input to the last, 32 inputs a product in ascending order; for many rows they
 // wait in memory between blocks of inputs, which changes no bit of them.
